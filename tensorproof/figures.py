@@ -1,0 +1,110 @@
+"""Figures that follow the page: SVG whose black is the colour of the text around it.
+
+A figure file is an SVG that any viewer shows, in the colours of the system's light or dark mode. The site
+puts it into the page itself (`inline`), where it takes the page's own colours and its text is selectable.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html import escape
+
+STYLE = "<style>:root{color:#1f2328}@media(prefers-color-scheme:dark){:root{color:#e6edf3}}</style>"
+"""Colours of a figure that stands alone."""
+PIXELS = 0.02
+"""How far a coordinate may move, in px: renderings of one figure differ in their last digit."""
+
+_NUMBER = re.compile(r"-?\d+\.\d+")
+_COORDINATE = re.compile(r"-?\d+(?:\.\d+)?")
+_WRITTEN = re.compile(r">([^<]+)<")
+_PICTURE = re.compile(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)"')
+
+
+def take() -> list[str]:
+    """The open figures of matplotlib as SVG, in the order in which they were opened; they are closed."""
+    import matplotlib.pyplot as plt
+
+    taken = []
+    for number in plt.get_fignums():
+        buffer = io.StringIO()
+        plt.figure(number).savefig(buffer, format="svg", metadata={"Date": None})
+        taken.append(normal(buffer.getvalue()))
+    plt.close("all")
+    return taken
+
+
+def normal(svg: str) -> str:
+    """Matplotlib's SVG without what varies or repeats, in the colours of its surroundings."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style type=\"text/css\">.*?</style>", STYLE, svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[\d.]+pt" height="[\d.]+pt"', r"\1", svg, count=1)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(?<![&\w])#000000", "currentColor", svg)
+    # Text has no fill of its own in matplotlib's SVG: it takes black by default.
+    svg = re.sub(r"<svg ", '<svg fill="currentColor" ', svg, count=1)
+    svg = _outside_pictures(lambda part: _NUMBER.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), part), svg)
+    referenced = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in referenced else "", svg)
+    return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+
+
+def _outside_pictures(change, svg: str) -> str:
+    """Apply a change to an SVG but not inside the pictures that it carries."""
+    parts = re.split(r"(data:image/png;base64,[A-Za-z0-9+/=\s]+)", svg)
+    return "".join(part if part.startswith("data:") else change(part) for part in parts)
+
+
+def difference(shown: str, drawn: str) -> str:
+    """What tells two figures apart, in words; empty if they are the same to the eye."""
+    if shown == drawn:
+        return ""
+    for number, (a, b) in enumerate(zip(_lines(shown), _lines(drawn)), 1):
+        if not _same_line(a, b):
+            return f"line {number} is {_short(a)} on file and {_short(b)} as drawn"
+    a, b = len(_lines(shown)), len(_lines(drawn))
+    if a != b:
+        return f"{a} lines on file, {b} as drawn"
+    return _different_pictures(shown, drawn)
+
+
+def _lines(svg: str) -> list[str]:
+    return _PICTURE.sub('a picture"', svg).splitlines()
+
+
+def _same_line(a: str, b: str) -> bool:
+    """Coordinates may differ by `PIXELS`; all else, what is written in the figure included, is the same."""
+    if _WRITTEN.findall(a) != _WRITTEN.findall(b) or _COORDINATE.sub("#", a) != _COORDINATE.sub("#", b):
+        return False
+    return all(abs(float(p) - float(q)) <= PIXELS for p, q in zip(_COORDINATE.findall(a), _COORDINATE.findall(b)))
+
+
+def _short(line: str) -> str:
+    line = line.strip()
+    return repr(line if len(line) <= 90 else line[:87] + "...")
+
+
+def _different_pictures(shown: str, drawn: str) -> str:
+    """Pictures inside a figure are compared by their pixels: the bytes of a PNG depend on the zlib at hand."""
+    import numpy as np
+    from PIL import Image
+
+    for number, (a, b) in enumerate(zip(_PICTURE.findall(shown), _PICTURE.findall(drawn)), 1):
+        pixels = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"), int) for data in (a, b)]
+        if pixels[0].shape != pixels[1].shape:
+            return f"picture {number} is {pixels[0].shape} on file and {pixels[1].shape} as drawn"
+        if (apart := int(abs(pixels[0] - pixels[1]).max())) > 2:
+            return f"picture {number} differs by up to {apart} of 255"
+    return ""
+
+
+def inline(svg: str, name: str, alt: str) -> str:
+    """A figure as part of an HTML page: it takes the colours of the page, and its ids are its own."""
+    svg = svg.replace(STYLE, "")
+    for identifier in set(re.findall(r' id="([^"]+)"', svg)):
+        svg = re.sub(rf'(\bid="|#){re.escape(identifier)}\b', rf"\1{name}-{identifier}", svg)
+    svg = re.sub(r' xmlns:xlink="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = "".join(line.strip() + " " for line in svg.splitlines()).strip()
+    return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{escape(alt)}" ', 1)

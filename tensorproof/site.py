@@ -1,0 +1,122 @@
+"""What the site adds to the pages: figures and formulae in place, programs as pages, the record, the claims.
+
+MkDocs calls the functions named `on_…` (`hooks:` in mkdocs.yml) in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from html import unescape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import math_core
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page as SitePage
+
+from tensorproof import claims, figures, record
+from tensorproof.page import Page
+
+PROGRAMS_RUN_WITH = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn", "scikit-image", "mkdocs-jupyter")
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Keep what programs printed apart by the versions that they ran with: mkdocs-jupyter looks at their text only."""
+    versions = " ".join(f"{name} {version(name)}" for name in PROGRAMS_RUN_WITH)
+    folder = Path(config.config_file_path).parent / ".cache" / "programs" / hashlib.sha256(versions.encode()).hexdigest()[:16]
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(folder)
+
+
+@event_priority(100)  # before mkdocs-jupyter looks for its files
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Every program under `snippets/` is a page of the site."""
+    root = Path(config.config_file_path).parent
+    for program in sorted((root / "snippets").rglob("*.py")):
+        files.append(File(program.relative_to(root).as_posix(), str(root), config.site_dir, config.use_directory_urls))
+    return files
+
+
+def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
+    """Put in what `<!-- shows: … -->` asks for, and below a chapter's title how it was tested."""
+    docs = Path(config.docs_dir)
+    tables = {"record": _record_table, "claims": _claims_table}
+    markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: tables[match[1]](docs), markdown)
+    if "```python" in markdown:
+        markdown = re.sub(r"^(# .+)$", lambda match: f"{match[1]}\n\n{_tested_line(docs, page)}", markdown, count=1, flags=re.MULTILINE)
+    return markdown
+
+
+def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
+    """Set formulae as MathML and put figures into the page, where they take its colours."""
+    html = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL)
+    return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page), html)
+
+
+def _formula(match: re.Match[str], page: SitePage) -> str:
+    tex = unescape(match[2]).strip()[2:-2]  # without the delimiters that arithmatex leaves
+    try:
+        return str(math_core.LatexToMathML().convert_with_local_state(tex, displaystyle=match[1] == "div"))
+    except math_core.LatexError as error:
+        source = (page.markdown or "").split(tex.strip())[0]
+        reason = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()[0]
+        raise PluginError(f"{page.file.src_uri}:{source.count(chr(10)) + 1}: {tex.strip()}: {reason}") from None
+
+
+def _figure(match: re.Match[str], page: SitePage) -> str:
+    alt, source = unescape(match[1]), match[2]
+    file = Path(page.file.abs_src_path or "").parent / Path(source).parent.name / Path(source).name
+    return figures.inline(file.read_text("utf-8"), file.stem, alt)
+
+
+def _tested_line(docs: Path, page: SitePage) -> str:
+    """One line that says on what this very text of the page ran, or that it did not."""
+    text = Path(page.file.abs_src_path or "").read_text("utf-8")
+    entries = record.read(docs / "reference" / "tested.json")
+    current = {
+        name: entry for name, entry in entries.items()
+        if entry["pages"].get(page.file.src_uri, {}).get("digest") == record.digest(text)
+    }  # fmt: skip
+    to_record = "../" * page.file.src_uri.count("/") + "reference/tested.md"
+    if not current:
+        return f"*This text has [not been tested]({to_record}) since it was last changed.*\n{{ .tested }}"
+    name, entry = max(current.items(), key=lambda item: item[1]["date"])
+    counts = entry["pages"][page.file.src_uri]
+    return f"*[Tested]({to_record}) {entry['date']}: {_counts(counts)}, with {name}.*\n{{ .tested }}"
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    words = {"blocks": "blocks ran", "results": "results", "errors": "errors", "figures": "figures", "exercises": "exercises"}
+    said = ", ".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind])
+    return f"{said}, {len(counts['skips'])} skipped" if counts["skips"] else said
+
+
+def _record_table(docs: Path) -> str:
+    """The whole record in Markdown: per surroundings a table of the pages that ran."""
+    parts = []
+    for name, entry in sorted(record.read(docs / "reference" / "tested.json").items(), key=lambda item: item[1]["date"], reverse=True):
+        rows = ["| Page | Text | " + " | ".join(record.COUNTED) + " | skipped |", "|---|---|" + "--:|" * len(record.COUNTED) + "---|"]
+        for page, counts in entry["pages"].items():
+            file = docs / page
+            current = file.exists() and record.digest(file.read_text("utf-8")) == counts["digest"]
+            skips = "; ".join(f"{skip['block']}: {skip['reason']}" for skip in counts["skips"]) or "none"
+            link = f"[{page}](../{page})" if file.exists() else page
+            rows.append(f"| {link} | {'as shown' if current else 'changed since'} | " + " | ".join(str(counts[kind]) for kind in record.COUNTED) + f" | {skips} |")
+        parts.append(f"## {name}\n\nLast run {entry['date']}.\n\n" + "\n".join(rows))
+    return "\n\n".join(parts) or "No run has been recorded."
+
+
+def _claims_table(docs: Path) -> str:
+    """Every claim with its verdict, what is so, and links to the blocks that prove it."""
+    ledger = claims.read(docs / "reference" / "claims.yaml")
+    pages = [Page.read(file) for file in sorted(docs.rglob("*.md"))]
+    found = claims.proofs(pages)
+    rows = ["| What is often said | Verdict | What is so | Proved by |", "|---|---|---|---|"]
+    for claim in ledger:
+        links = sorted({f"[{proof.block.heading}](../{proof.page.path.relative_to(docs).as_posix()}#{proof.block.anchor})" for proof in found.get(claim.id, [])})
+        rows.append(f"| {claim.claim} | {claim.verdict.replace('-', ' ')} | {claim.fact} | {', '.join(links)} |")
+    return "\n".join(rows)

@@ -60,8 +60,8 @@ class PageFile(markdown_docs.MarkdownTextFile):
     session_of_page: Session
 
     def collect(self) -> Generator[pytest.Item, None, None]:
-        _page_files[self.path] = self
         self.page = Page.read(self.path)
+        _page_files[self.path] = self
         self.block_at = {block.line: block for block in self.page.blocks}
         self.to_update: dict[int, Outcome] = {}
         self.failed = False

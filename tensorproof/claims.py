@@ -46,11 +46,20 @@ def read(file: Path) -> list[Claim]:
         ValueError: naming the file and the claim, if a field is missing, unknown or wrong, or an id comes twice.
     """
     claims: dict[str, Claim] = {}
-    for at, entry in enumerate(yaml.safe_load(file.read_text("utf-8"))):
+    entries = yaml.safe_load(file.read_text("utf-8"))
+    if not isinstance(entries, list):
+        raise ValueError(f"{file}: a ledger is a list of claims")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise ValueError(f"{file}: claim {number} is not a mapping of fields")
+        place = f"{file}: claim {number} ({entry.get('id')})"
         try:
             claim = Claim(**entry)
         except TypeError as error:
-            raise ValueError(f"{file}: claim {at + 1} ({entry.get('id')}): {error}") from None
+            raise ValueError(f"{place}: {error}") from None
+        for name, value in entry.items():
+            if not isinstance(value, str):
+                raise ValueError(f"{place}: {name!r} is {value!r} and not a text: put it in quotes")
         if claim.verdict not in VERDICTS:
             raise ValueError(f"{file}: {claim.id}: the verdict {claim.verdict!r} is none of {', '.join(VERDICTS)}")
         if claim.id in claims:
@@ -73,7 +82,7 @@ def problems(claims: list[Claim], pages: list[Page]) -> list[str]:
     """What is wrong between ledger and pages: unknown ids, claims without proof, proofs that show nothing."""
     known, found = {claim.id for claim in claims}, proofs(pages)
     return [
-        *(f"{proof}: proves {name!r}, which is no claim" for name in found.keys() - known for proof in found[name]),
+        *(f"{proof}: proves {name!r}, which is no claim" for name in sorted(found.keys() - known) for proof in found[name]),
         *(f"{proof}: proves {name!r}, but shows no result and asserts nothing"
           for name in found for proof in found[name] if not _shows_or_asserts(proof.block)),
         *(f"{claim.id}: no block proves this claim" for claim in claims if claim.id not in found),

@@ -6,6 +6,7 @@ is the page model, and for a runner, which is the session of the page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +33,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    _page_files.clear()
     if config.option.markdowndocs:
         raise pytest.UsageError("leave out --markdown-docs: pages are collected without it, and it imports every .py file")
     if config.getoption("numprocesses", default=None):
@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder(config.option.record))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for path in [path for path, page_file in _page_files.items() if page_file.config is config]:
+        del _page_files[path]
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if file_path.suffix == ".md" and parent.config.rootpath / "docs" in file_path.parents:
         return PageFile.from_parent(parent, path=file_path)
@@ -50,7 +55,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 _page_files: dict[Path, PageFile] = {}
-"""The pages of this run: pytest-markdown-docs hands a runner the path of a page and nothing else."""
+"""The pages of the runs of this process: pytest-markdown-docs hands a runner the path of a page and nothing else."""
 
 
 class PageFile(markdown_docs.MarkdownTextFile):
@@ -66,9 +71,8 @@ class PageFile(markdown_docs.MarkdownTextFile):
         self.to_update: dict[int, Outcome] = {}
         self.failed = False
         for item, block in zip(super().collect(), self.page.blocks, strict=True):
-            item.name = block.name
-            item._nodeid = f"{self.nodeid}::{block.name}"  # pytest-markdown-docs puts the line here, which moves
-            yield item
+            # pytest-markdown-docs names an item after its line, which moves.
+            yield type(item).from_parent(self, name=block.name, test_definition=item.test_definition)
 
     def setup(self) -> None:
         self.session_of_page = Session(self.page, float(self.config.getini("block_time_limit")))
@@ -80,7 +84,8 @@ class PageFile(markdown_docs.MarkdownTextFile):
         return self.relative(str(excinfo.value)) if isinstance(excinfo.value, PageError) else super().repr_failure(excinfo)
 
     def relative(self, text: str) -> str:
-        """Text with paths as a reader of a report would type them."""
+        """Text with paths as a reader of a report would type them, and those of libraries as they are imported."""
+        text = re.sub(r'File "[^"]*/(?:site-packages|python3\.\d+)/', 'File "', text)
         return text.replace(f"{self.config.rootpath}/", "")
 
 
@@ -91,8 +96,7 @@ def pytest_markdown_docs_markdown_it() -> Any:
 
 def _fence_tokens(text: str) -> list[SimpleNamespace]:
     """The blocks of a page as the tokens of markdown-it that pytest-markdown-docs makes items of."""
-    path = next(path for path, file in _page_files.items() if file.page.text == text)
-    blocks = Page.parse(text, path).blocks
+    blocks = next(file.page.blocks for file in _page_files.values() if file.page.text == text)
     info = f"python runner:{PageRunner.__name__}"
     return [SimpleNamespace(type="fence", info=info, content=block.source, map=(block.line - 2, block.last)) for block in blocks]
 
@@ -125,7 +129,7 @@ class PageRunner:
         page, block = page_file.page, page_file.block_at[test.start_line + 1]
         outcome = page_file.session_of_page.outcome(block)
         if outcome.skipped:
-            pytest.skip(outcome.skipped)
+            raise pytest.skip.Exception(outcome.skipped, _use_item_location=True)  # of the block, not of this line
         problems = mismatches(page, block, outcome)
         if page_file.config.option.update and not cannot_update(block, outcome):
             page_file.to_update[page.blocks.index(block)] = outcome
@@ -154,6 +158,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section("updated pages")
     for path, page_file in _page_files.items():
+        if page_file.config is not config:
+            continue
         if page_file.failed:
             terminalreporter.write_line(f"left as it was, because a block failed: {page_file.relative(str(path))}")
         elif page_file.to_update:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from html import escape
 
@@ -63,7 +64,8 @@ def difference(shown: str, drawn: str) -> str:
         return ""
     for number, (a, b) in enumerate(zip(_lines(shown), _lines(drawn)), 1):
         if not _same_line(a, b):
-            return f"line {number} is {_short(a)} on file and {_short(b)} as drawn"
+            start = max(0, len(os.path.commonprefix([a, b])) - 30)
+            return f"line {number} has {a[start : start + 80]!r} on file and {b[start : start + 80]!r} as drawn"
     a, b = len(_lines(shown)), len(_lines(drawn))
     if a != b:
         return f"{a} lines on file, {b} as drawn"
@@ -79,11 +81,6 @@ def _same_line(a: str, b: str) -> bool:
     if _WRITTEN.findall(a) != _WRITTEN.findall(b) or _COORDINATE.sub("#", a) != _COORDINATE.sub("#", b):
         return False
     return all(abs(float(p) - float(q)) <= PIXELS for p, q in zip(_COORDINATE.findall(a), _COORDINATE.findall(b)))
-
-
-def _short(line: str) -> str:
-    line = line.strip()
-    return repr(line if len(line) <= 90 else line[:87] + "...")
 
 
 def _different_pictures(shown: str, drawn: str) -> str:

@@ -36,6 +36,7 @@ class Interpreter:
         linecache.cache[path] = (sum(map(len, program)), None, program, path)
         self.printed = capture(1)
         self.errors = capture(2)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with what others write
         warnings.showwarning = show_warning
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class Interpreter:
             trace = traceback.TracebackException.from_exception(error)
             while trace.stack and trace.stack[0].filename == __file__:
                 trace.stack.pop(0)
-            return {"shown": exception_line(error), "traceback": "".join(trace.format()), "kind": type(error).__name__}
+            return {"shown": exception_line(error), "traceback": "".join(trace.format())}
         return None
 
 

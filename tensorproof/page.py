@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +19,16 @@ BLOCK_DIRECTIVES = ("needs", "proves")
 """Comments on the line above a block."""
 PAGE_DIRECTIVES = ("shows",)
 """Comments that the site replaces by something generated (see `site`)."""
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 NEEDS = ("cuda", "mps")
+NO_BLOCK = "a directive stands on the line above a block; here is none"
 
 _FENCE = re.compile(r"^(?P<indent>[> ]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 _COMMENT = re.compile(r"^[> ]*<!--\s*(?P<name>[\w-]+):\s*(?P<value>.*?)\s*-->\s*$")
 _HEADING = re.compile(r"^(?P<level>#{1,6})\s+(?P<title>.+?)\s*#*$")
 _CONTAINER = re.compile(r'^(?P<indent> *)(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
 _IMAGE = re.compile(r"^(?P<indent>[> ]*)!\[(?P<alt>[^\]]*)\]\((?P<src>[^)\s]+)\)\s*$")
+_IMAGE_IN_TEXT = re.compile(r"!\[[^\]]*\]\(|<img\b")
 _INCLUDE = re.compile(r"^[> ]*-+8<-+")
 
 
@@ -113,10 +117,13 @@ class Page:
     def as_program(self) -> list[str]:
         """Lines of a Python file in which every line of code has the line number that it has on the page.
 
-        Tracebacks, `inspect.getsource` and debuggers read it in place of the Markdown.
+        Tracebacks, `inspect.getsource` and debuggers read it in place of the Markdown. It is Python as a whole:
+        blocks that show an error of syntax are left out.
         """
         lines = [""] * self.text.count("\n")
         for block in self.blocks:
+            if (error := block.result("pytb")) and error.shown.startswith(SYNTAX_ERRORS):
+                continue
             code = block.source.splitlines()
             lines[block.line - 1 : block.line - 1 + len(code)] = code
         return [line + "\n" for line in lines]
@@ -127,6 +134,14 @@ def anchor_of(title: str) -> str:
     plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", title)
     plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
+
+
+def unused_anchor(anchor: str, used: Collection[str]) -> str:
+    """The anchor that a heading gets where others of its page have theirs (again the rule of `toc`)."""
+    while anchor in used or not anchor:
+        match = re.fullmatch(r"(.*)_(\d+)", anchor)
+        anchor = f"{match[1]}_{int(match[2]) + 1}" if match else f"{anchor}_1"
+    return anchor
 
 
 class _Reader:
@@ -141,15 +156,18 @@ class _Reader:
         self.containers: list[tuple[int, str]] = []  # indent and kind of the admonitions that are open
         self.directives: dict[str, tuple[str, ...]] = {}
         self.awaiting: Block | None = None  # the block that a following result belongs to
-        self.heading = ""
+        self.heading = self.anchor = ""
         self.in_heading = 0
+        self.anchors: set[str] = set()
         self.exercise: list[Block] | None = None
 
     def page(self) -> Page:
         number = 1
         while number <= len(self.lines):
             number = self.line(number)
-        self.end_exercise(len(self.lines))
+        if self.directives:
+            raise self.error(self.text.rstrip().count("\n") + 1, NO_BLOCK)
+        self.end_exercise()
         return Page(self.path, self.text, self.blocks, self.headings)
 
     def error(self, line: int, problem: str) -> PageError:
@@ -158,7 +176,7 @@ class _Reader:
     def line(self, number: int) -> int:
         """Read what starts on this line; return the number of the line after it."""
         line = self.lines[number - 1]
-        if not line.strip():
+        if not line.strip(" >"):
             return number + 1
         self.leave_containers(line)
         if "\t" in line:
@@ -170,7 +188,7 @@ class _Reader:
         if "<!--" in line:
             return self.comment(number, line)
         if self.directives:
-            raise self.error(number, "a directive stands on the line above a block; here is none")
+            raise self.error(number, NO_BLOCK)
         if _INCLUDE.match(line):
             raise self.error(number, "an include: a page holds its own text, so that it reads well anywhere")
         if match := _IMAGE.match(line):
@@ -178,6 +196,8 @@ class _Reader:
         if match := _CONTAINER.match(line):
             self.containers.append((len(match["indent"]), match["kind"]))
             return number + 1  # a result may stand in the collapsed question that follows its block
+        if _IMAGE_IN_TEXT.search(line):
+            raise self.error(number, "an image stands alone on its line: `![what it shows](page/figure.svg)`")
         self.awaiting = None
         if match := _HEADING.match(line):
             self.start_heading(number, match)
@@ -189,8 +209,12 @@ class _Reader:
             self.containers.pop()
 
     def start_heading(self, number: int, match: re.Match[str]) -> None:
-        self.end_exercise(number)
+        self.end_exercise()
         self.heading, self.in_heading = match["title"], 0
+        if self.heading.endswith("}"):
+            raise self.error(number, "a heading ends with `}`: the site takes what is in braces for attributes")
+        self.anchor = unused_anchor(anchor_of(self.heading), self.anchors)
+        self.anchors.add(self.anchor)
         self.headings[number] = self.heading
         if re.match(r"Exercise\b", self.heading):
             self.exercise = []
@@ -245,15 +269,14 @@ class _Reader:
         if not "".join(content).strip():
             raise self.error(number, "an empty block")
         self.in_heading += 1
-        anchor = anchor_of(self.heading)
         block = Block(
-            name=f"{anchor or 'top'}-{self.in_heading}",
+            name=f"{self.anchor or 'top'}-{self.in_heading}",
             source="\n".join(content) + "\n",
             line=number + 1,
             last=end,
             indent=indent,
             heading=self.heading,
-            anchor=anchor,
+            anchor=self.anchor,
             proves=self.directives.get("proves", ()),
             needs=self.directives.get("needs", ()),
         )
@@ -297,13 +320,14 @@ class _Reader:
             raise self.error(number, "an answer stands in `??? success` (a solution) or `??? failure` (a wrong answer)")
         self.exercise.append(block)
 
-    def end_exercise(self, number: int) -> None:
+    def end_exercise(self) -> None:
         if self.exercise is None:
             return
         roles = [block.role for block in self.exercise]
         for role in ("starter", "check", "solution", "wrong"):
             if role not in roles:
-                raise self.error(number, f"the exercise {self.heading!r} has no {role}")
+                line = max(self.headings)  # the last heading so far is that of the exercise
+                raise self.error(line, f"the exercise {self.heading!r} has no {role}{' answer' * (role == 'wrong')}")
         for block in self.exercise:
             fails = block.role in ("check", "wrong")
             if fails and block.result("pytb") is None:

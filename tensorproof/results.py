@@ -27,6 +27,11 @@ def same_text(shown: str, actual: str) -> bool:
     return _matches(_tokens(shown), _tokens(actual))
 
 
+def same_error(shown: str, actual: str) -> bool:
+    """Whether an error on a page is the one that was raised: its type to the letter, its message as text."""
+    return shown.partition(":")[0].strip() == actual.partition(":")[0].strip() and same_text(shown, actual)
+
+
 def _tokens(text: str) -> list[str]:
     return _TOKEN.findall("\n".join(line.rstrip() for line in text.strip("\n").split("\n")))
 
@@ -89,9 +94,10 @@ def _error(block: Block, outcome: Outcome) -> list[Mismatch]:
     if shown is None:
         return [Mismatch(block.line, f"it raises {outcome.error}\n\n{outcome.traceback}")] if outcome.error else []
     if not outcome.error:
-        what = f"the wrong answer passes the check of {block.heading!r}" if block.role == "wrong" else "it raises nothing"
+        passes = {"wrong": "the wrong answer passes", "check": "the starter passes"}.get(block.role)
+        what = f"{passes} the check of {block.heading!r}" if passes else "it raises nothing"
         return [Mismatch(shown.first, f"{what}, but the page shows an error", shown.shown)]
-    if not same_text(shown.shown, outcome.error):
+    if not same_error(shown.shown, outcome.error):
         return [Mismatch(shown.first, "it raises another error than the page shows", shown.shown, outcome.error)]
     return []
 
@@ -111,7 +117,7 @@ def _printed(block: Block, outcome: Outcome) -> list[Mismatch]:
 def _figures(page: Page, block: Block, outcome: Outcome) -> list[Mismatch]:
     drawn, shown = outcome.figures, block.figures
     if len(drawn) != len(shown):
-        return [Mismatch(block.line, f"it draws {len(drawn)} figures, and the page shows {len(shown)} below it")]
+        return [Mismatch(block.line, f"figures that it draws: {len(drawn)}; that the page shows below it: {len(shown)}")]
     return [problem for result, figure in zip(shown, drawn) for problem in _figure(page, result, figure)]
 
 

@@ -35,7 +35,6 @@ class Outcome:
     figures: tuple[str, ...] = ()
     error: str = ""
     """The exception as Python prints it below a traceback; empty if it raised none."""
-    error_kind: str = ""
     traceback: str = ""
     skipped: str = ""
     """Why it was not run."""
@@ -135,13 +134,12 @@ class _Process:
                     return Outcome(broken=f"it did not end within {time_limit:g} s")
         if "skipped" in answer:
             return Outcome(skipped=answer["skipped"])
-        error = answer["error"] or {"shown": "", "traceback": "", "kind": ""}
+        error = answer["error"] or {"shown": "", "traceback": ""}
         return Outcome(
             printed=answer["printed"],
             errors=answer["errors"],
             figures=tuple(answer["figures"]),
             error=error["shown"],
-            error_kind=error["kind"],
             traceback=error["traceback"],
         )
 

@@ -11,6 +11,7 @@ from html import unescape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import math_core
 from mkdocs.config.defaults import MkDocsConfig
@@ -46,6 +47,7 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
     docs = Path(config.docs_dir)
     tables = {"record": _record_table, "claims": _claims_table}
     markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: tables[match[1]](docs), markdown)
+    markdown = markdown.replace("](../../snippets/", "](../snippets/")  # beside docs/ in the repository, below it here
     if "```python" in markdown:
         markdown = re.sub(r"^(# .+)$", lambda match: f"{match[1]}\n\n{_tested_line(docs, page)}", markdown, count=1, flags=re.MULTILINE)
     return markdown
@@ -54,7 +56,7 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
 def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
     """Set formulae as MathML and put figures into the page, where they take its colours."""
     html = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL)
-    return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page), html)
+    return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
 
 
 def _formula(match: re.Match[str], page: SitePage) -> str:
@@ -67,10 +69,10 @@ def _formula(match: re.Match[str], page: SitePage) -> str:
         raise PluginError(f"{page.file.src_uri}:{source.count(chr(10)) + 1}: {tex.strip()}: {reason}") from None
 
 
-def _figure(match: re.Match[str], page: SitePage) -> str:
-    alt, source = unescape(match[1]), match[2]
-    file = Path(page.file.abs_src_path or "").parent / Path(source).parent.name / Path(source).name
-    return figures.inline(file.read_text("utf-8"), file.stem, alt)
+def _figure(match: re.Match[str], page: SitePage, files: Files) -> str:
+    url = urljoin(page.url, match[2])
+    file = next(file for file in files.media_files() if file.url == url)
+    return figures.inline(file.content_string, Path(file.src_uri).stem, unescape(match[1]))
 
 
 def _tested_line(docs: Path, page: SitePage) -> str:

@@ -12,16 +12,20 @@ from pathlib import Path
 
 from tensorproof import figures
 from tensorproof.page import Block, Page, Result
-from tensorproof.results import figure_file, same_text
+from tensorproof.results import figure_file, same_error, same_text
 from tensorproof.session import Outcome
 
 
 def cannot_update(block: Block, outcome: Outcome) -> bool:
-    """Whether only an author can tell what is meant: the block broke, raises or no longer raises, or draws more or fewer figures."""
+    """Whether only an author can tell what is meant.
+
+    The block broke, raises or no longer raises, draws more or fewer figures, or prints what would end its fence.
+    """
     return bool(
         outcome.broken
         or bool(outcome.error) != bool(block.result("pytb"))
         or len(outcome.figures) != len(block.figures)
+        or "```" in outcome.printed
     )
 
 
@@ -32,7 +36,7 @@ def updated_text(page: Page, outcomes: dict[int, Outcome]) -> str:
         block, outcome = page.blocks[at], outcomes[at]
         if outcome.skipped:
             continue
-        if (error := block.result("pytb")) and not same_text(error.shown, outcome.error):
+        if (error := block.result("pytb")) and not same_error(error.shown, outcome.error):
             _replace(lines, error, outcome.error)
         _update_text(lines, block, outcome.printed.strip("\n"))
     return "\n".join(lines)
@@ -42,11 +46,11 @@ def _update_text(lines: list[str], block: Block, printed: str) -> None:
     shown = block.result("text")
     if shown is None:
         if printed:
-            fence = ["```text", *printed.split("\n"), "```"]
-            lines[block.last : block.last] = ["", *((block.indent + line).rstrip() for line in fence)]
+            fence = ["", "```text", *printed.split("\n"), "```"]
+            lines[block.last : block.last] = [(block.indent + line).rstrip() for line in fence]
     elif not printed:
         first = shown.first - 1
-        if not lines[first - 1].strip():
+        if not lines[first - 1].strip(" >"):
             first -= 1
         del lines[first : shown.last]
     elif not same_text(shown.shown, printed):
@@ -79,5 +83,6 @@ def _write(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
+    newline = "\r\n" if path.exists() and b"\r\n" in path.read_bytes() else "\n"
+    part.write_text(text, "utf-8", newline=newline)
     os.replace(part, path)

@@ -9,7 +9,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tensorproof.page import Block, Page
 
@@ -80,9 +80,10 @@ def proofs(pages: list[Page]) -> dict[str, list[Proof]]:
 
 def problems(claims: list[Claim], pages: list[Page]) -> list[str]:
     """What is wrong between ledger and pages: unknown ids, claims without proof, proofs that show nothing."""
-    known, found = {claim.id for claim in claims}, proofs(pages)
+    found = proofs(pages)
+    unknown = sorted(found.keys() - {claim.id for claim in claims})
     return [
-        *(f"{proof}: proves {name!r}, which is no claim" for name in sorted(found.keys() - known) for proof in found[name]),
+        *(f"{proof}: proves {name!r}, which is no claim" for name in unknown for proof in found[name]),
         *(f"{proof}: proves {name!r}, but shows no result and asserts nothing"
           for name in found for proof in found[name] if not _shows_or_asserts(proof.block)),
         *(f"{claim.id}: no block proves this claim" for claim in claims if claim.id not in found),

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markdowndocs:
-        raise pytest.UsageError("leave out --markdown-docs: pages are collected without it, and it imports every .py file")
+        raise pytest.UsageError("leave out --markdown-docs: pages need no switch, and it imports every .py file")
     if config.getoption("numprocesses", default=None):
         if config.option.update:
             raise pytest.UsageError("leave out -n with --update: it rewrites pages one after the other")
@@ -70,7 +70,8 @@ class PageFile(markdown_docs.MarkdownTextFile):
         self.block_at = {block.line: block for block in self.page.blocks}
         self.to_update: dict[int, Outcome] = {}
         self.failed = False
-        for item, block in zip(super().collect(), self.page.blocks, strict=True):
+        items = super().collect()  # type: ignore[no-untyped-call]
+        for item, block in zip(items, self.page.blocks, strict=True):
             # pytest-markdown-docs names an item after its line, which moves.
             yield type(item).from_parent(self, name=block.name, test_definition=item.test_definition)
 
@@ -80,8 +81,11 @@ class PageFile(markdown_docs.MarkdownTextFile):
     def teardown(self) -> None:
         self.session_of_page.close()
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]  # of a page that cannot be read
-        return self.relative(str(excinfo.value)) if isinstance(excinfo.value, PageError) else super().repr_failure(excinfo)
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        """What to say of a page that cannot be read."""
+        if isinstance(excinfo.value, PageError):
+            return self.relative(str(excinfo.value))
+        return super().repr_failure(excinfo)
 
     def relative(self, text: str) -> str:
         """Text with paths as a reader of a report would type them, and those of libraries as they are imported."""
@@ -98,7 +102,10 @@ def _fence_tokens(text: str) -> list[SimpleNamespace]:
     """The blocks of a page as the tokens of markdown-it that pytest-markdown-docs makes items of."""
     blocks = next(file.page.blocks for file in _page_files.values() if file.page.text == text)
     info = f"python runner:{PageRunner.__name__}"
-    return [SimpleNamespace(type="fence", info=info, content=block.source, map=(block.line - 2, block.last)) for block in blocks]
+    return [
+        SimpleNamespace(type="fence", info=info, content=block.source, map=(block.line - 2, block.last))
+        for block in blocks
+    ]
 
 
 class BlockFailure(Exception):
@@ -137,7 +144,9 @@ class PageRunner:
             page_file.failed = True
             raise BlockFailure(page, block, problems, outcome.errors)
 
-    def repr_failure(self, test: FenceTestDefinition, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+    def repr_failure(
+        self, test: FenceTestDefinition, excinfo: pytest.ExceptionInfo[BaseException], style: object = None
+    ) -> str:
         page_file = _page_files[Path(test.source_path)]
         return page_file.relative(str(excinfo.value if isinstance(excinfo.value, BlockFailure) else excinfo.getrepr()))
 
@@ -163,4 +172,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if page_file.failed:
             terminalreporter.write_line(f"left as it was, because a block failed: {page_file.relative(str(path))}")
         elif page_file.to_update:
-            terminalreporter.write_line(page_file.relative(update(page_file.page, page_file.to_update)) or "nothing to change")
+            diff = page_file.relative(update(page_file.page, page_file.to_update))
+            terminalreporter.write_line(diff or "nothing to change")

@@ -10,6 +10,7 @@ import base64
 import io
 import os
 import re
+from collections.abc import Callable
 from html import escape
 
 STYLE = "<style>:root{color:#1f2328}@media(prefers-color-scheme:dark){:root{color:#e6edf3}}</style>"
@@ -46,13 +47,17 @@ def normal(svg: str) -> str:
     svg = re.sub(r"(?<![&\w])#000000", "currentColor", svg)
     # Text has no fill of its own in matplotlib's SVG: it takes black by default.
     svg = re.sub(r"<svg ", '<svg fill="currentColor" ', svg, count=1)
-    svg = _outside_pictures(lambda part: _NUMBER.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), part), svg)
+    svg = _outside_pictures(lambda part: _NUMBER.sub(_two_digits, part), svg)
     referenced = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in referenced else "", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
 
 
-def _outside_pictures(change, svg: str) -> str:
+def _two_digits(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _outside_pictures(change: Callable[[str], str], svg: str) -> str:
     """Apply a change to an SVG but not inside the pictures that it carries."""
     parts = re.split(r"(data:image/png;base64,[A-Za-z0-9+/=\s]+)", svg)
     return "".join(part if part.startswith("data:") else change(part) for part in parts)
@@ -62,13 +67,14 @@ def difference(shown: str, drawn: str) -> str:
     """What tells two figures apart, in words; empty if they are the same to the eye."""
     if shown == drawn:
         return ""
-    for number, (a, b) in enumerate(zip(_lines(shown), _lines(drawn)), 1):
+    on_file, as_drawn = _lines(shown), _lines(drawn)
+    for number, (a, b) in enumerate(zip(on_file, as_drawn, strict=False), 1):
         if not _same_line(a, b):
-            start = max(0, len(os.path.commonprefix([a, b])) - 30)
-            return f"line {number} has {a[start : start + 80]!r} on file and {b[start : start + 80]!r} as drawn"
-    a, b = len(_lines(shown)), len(_lines(drawn))
-    if a != b:
-        return f"{a} lines on file, {b} as drawn"
+            same = len(os.path.commonprefix([a, b]))  # noqa: RUF071  # of characters, it is no path
+            part = slice(max(0, same - 30), same + 50)
+            return f"line {number} has {a[part]!r} on file and {b[part]!r} as drawn"
+    if len(on_file) != len(as_drawn):
+        return f"{len(on_file)} lines on file, {len(as_drawn)} as drawn"
     return _different_pictures(shown, drawn)
 
 
@@ -80,7 +86,9 @@ def _same_line(a: str, b: str) -> bool:
     """Coordinates may differ by `PIXELS`; all else, what is written in the figure included, is the same."""
     if _WRITTEN.findall(a) != _WRITTEN.findall(b) or _COORDINATE.sub("#", a) != _COORDINATE.sub("#", b):
         return False
-    return all(abs(float(p) - float(q)) <= PIXELS for p, q in zip(_COORDINATE.findall(a), _COORDINATE.findall(b)))
+    return all(
+        abs(float(p) - float(q)) <= PIXELS for p, q in zip(_COORDINATE.findall(a), _COORDINATE.findall(b), strict=True)
+    )
 
 
 def _different_pictures(shown: str, drawn: str) -> str:
@@ -88,7 +96,7 @@ def _different_pictures(shown: str, drawn: str) -> str:
     import numpy as np
     from PIL import Image
 
-    for number, (a, b) in enumerate(zip(_PICTURE.findall(shown), _PICTURE.findall(drawn)), 1):
+    for number, (a, b) in enumerate(zip(_PICTURE.findall(shown), _PICTURE.findall(drawn), strict=True), 1):
         pixels = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"), int) for data in (a, b)]
         if pixels[0].shape != pixels[1].shape:
             return f"picture {number} is {pixels[0].shape} on file and {pixels[1].shape} as drawn"

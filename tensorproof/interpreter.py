@@ -77,7 +77,7 @@ class capture:
     """Points a file descriptor at a temporary file and reads what has been written there since."""
 
     def __init__(self, descriptor: int) -> None:
-        self.file = tempfile.TemporaryFile("w+b")
+        self.file = tempfile.TemporaryFile("w+b")  # noqa: SIM115  # it stays open as long as the interpreter runs
         os.dup2(self.file.fileno(), descriptor)
 
     def read(self) -> str:
@@ -92,7 +92,8 @@ class capture:
 def exception_line(error: BaseException) -> str:
     """The exception as Python prints it below a traceback, without the source lines of a SyntaxError."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    name = module + kind.__qualname__
     if isinstance(error, SyntaxError):
         return f"{name}: {error.msg}"
     return "".join(traceback.format_exception_only(error)).strip() or name
@@ -115,7 +116,7 @@ def drawn_figures() -> list[str]:
 def has(need: str) -> bool:
     import torch
 
-    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}[need]()
+    return bool(torch.cuda.is_available() if need == "cuda" else torch.backends.mps.is_available())
 
 
 def main() -> None:

@@ -106,7 +106,8 @@ class Page:
         shown = {path.parent / figure.shown for block in page.blocks for figure in block.figures}
         for file in sorted(path.with_suffix("").glob("*.svg")):
             if file not in shown:
-                raise PageError(path, 1, f"{path.stem}/{file.name} is a figure that no block draws: show it or remove it")
+                problem = f"{path.stem}/{file.name} is a figure that no block draws: show it or remove it"
+                raise PageError(path, 1, problem)
         return page
 
     @classmethod
@@ -297,7 +298,8 @@ class _Reader:
 
     def image(self, number: int, match: re.Match[str]) -> int:
         if self.awaiting is None or not match["src"].endswith(".svg"):
-            raise self.error(number, "an image that no block draws: a figure is an .svg and follows the block that draws it")
+            problem = "an image that no block draws: a figure is an .svg and follows the block that draws it"
+            raise self.error(number, problem)
         if not re.fullmatch(rf"{re.escape(self.path.stem)}/[\w-]+\.svg", match["src"]):
             raise self.error(number, f"the figures of this page lie in {self.path.stem}/, and {match['src']} does not")
         if not match["alt"].strip():

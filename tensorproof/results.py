@@ -77,7 +77,8 @@ class Mismatch:
         if not (self.shown or self.actual):
             return self.problem
         diff = difflib.ndiff(self.shown.splitlines() or [""], self.actual.splitlines() or [""])
-        return "\n".join([self.problem, "", "    - shown on the page", "    + what the code does", "", *(f"    {line}".rstrip() for line in diff)])
+        lines = ["- shown on the page", "+ what the code does", "", *diff]
+        return "\n".join([self.problem, "", *(f"    {line}".rstrip() for line in lines)])
 
 
 def mismatches(page: Page, block: Block, outcome: Outcome) -> list[Mismatch]:
@@ -117,8 +118,10 @@ def _printed(block: Block, outcome: Outcome) -> list[Mismatch]:
 def _figures(page: Page, block: Block, outcome: Outcome) -> list[Mismatch]:
     drawn, shown = outcome.figures, block.figures
     if len(drawn) != len(shown):
-        return [Mismatch(block.line, f"figures that it draws: {len(drawn)}; that the page shows below it: {len(shown)}")]
-    return [problem for result, figure in zip(shown, drawn) for problem in _figure(page, result, figure)]
+        return [
+            Mismatch(block.line, f"figures that it draws: {len(drawn)}; that the page shows below it: {len(shown)}")
+        ]
+    return [problem for result, figure in zip(shown, drawn, strict=True) for problem in _figure(page, result, figure)]
 
 
 def _figure(page: Page, result: Result, drawn: str) -> list[Mismatch]:

@@ -6,6 +6,7 @@ and a block that never ends, exits or crashes takes only its own page with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -65,7 +66,7 @@ class Session:
         return self.outcomes[wanted]
 
     def _run(self, block: Block) -> Outcome:
-        for earlier, outcome in zip(self.page.blocks, self.outcomes):
+        for earlier, outcome in zip(self.page.blocks, self.outcomes, strict=False):
             if outcome.broken or (outcome.error and not earlier.result("pytb") and earlier.role != "solution"):
                 return Outcome(broken=f"not run, because the block at {self.page.path.name}:{earlier.line} failed")
         if self._interpreter is None:
@@ -112,11 +113,9 @@ class _Process:
 
     def _send(self, request: dict[str, Any]) -> None:
         assert self.process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended; `ask` says so
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; `ask` says so
 
     def ask(self, request: dict[str, Any], time_limit: float) -> Outcome:
         self._send(request)
@@ -144,10 +143,8 @@ class _Process:
         )
 
     def end(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.folder.cleanup()
 

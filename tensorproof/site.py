@@ -27,10 +27,14 @@ PROGRAMS_RUN_WITH = ("torch", "torchvision", "numpy", "matplotlib", "scikit-lear
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Keep what programs printed apart by the versions that they ran with: mkdocs-jupyter looks at their text only."""
+    """Keep what programs printed where only these versions find it: mkdocs-jupyter looks at their text alone."""
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(programs_cache(Path(config.config_file_path).parent))
+
+
+def programs_cache(root: Path) -> Path:
+    """The folder that keeps what programs printed with the versions installed here."""
     versions = " ".join(f"{name} {version(name)}" for name in PROGRAMS_RUN_WITH)
-    folder = Path(config.config_file_path).parent / ".cache" / "programs" / hashlib.sha256(versions.encode()).hexdigest()[:16]
-    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(folder)
+    return root / ".cache" / "programs" / hashlib.sha256(versions.encode()).hexdigest()[:16]
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for its files

@@ -65,7 +65,7 @@ def update(page: Page, outcomes: dict[int, Outcome]) -> str:
     """Write the results of these blocks to the page and its figure files; return the diff."""
     changed = {page.path: updated_text(page, outcomes)}
     for at, outcome in outcomes.items():
-        for result, drawn in zip(page.blocks[at].figures, outcome.figures):
+        for result, drawn in zip(page.blocks[at].figures, outcome.figures, strict=True):
             changed[figure_file(page, result)] = drawn
     diffs = []
     for path, new in changed.items():
@@ -74,7 +74,8 @@ def update(page: Page, outcomes: dict[int, Outcome]) -> str:
             continue
         if new != old:
             _write(path, new)
-            diff = difflib.unified_diff(old.splitlines(), new.splitlines(), str(path), str(path), "before", "after", lineterm="")
+            versions = old.splitlines(), new.splitlines()
+            diff = difflib.unified_diff(*versions, str(path), str(path), "before", "after", lineterm="")
             diffs.append("\n".join(diff) if path.suffix == ".md" else f"drawn anew: {path}")
     return "\n".join(diffs)
 

@@ -1,0 +1,120 @@
+"""The book as a whole: nothing on a page can be changed by hand unnoticed, and its code keeps the house style."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tensorproof import record
+from tensorproof.page import Page
+from tensorproof.results import figure_file, mismatches
+from tensorproof.session import Session
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [file for file in sorted(DOCS.rglob("*.md")) if Page.read(file).blocks]
+every_page = pytest.mark.parametrize("file", PAGES, ids=lambda file: file.relative_to(DOCS).as_posix())
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What the blocks of a page did; each page runs once for the tests of this file."""
+    ran = {}
+
+    def of(file):
+        if file not in ran:
+            page = Page.read(file)
+            with Session(page) as session:
+                ran[file] = page, [session.outcome(block) for block in page.blocks]
+        return ran[file]
+
+    return of
+
+
+def changed_by_hand(text):
+    """The text with one character changed, for every letter and every digit that carries meaning."""
+    for match in re.finditer(r"[A-Za-z]+|\d[\d.]*(?:e[-+]?\d+)?", text):
+        if text[max(0, match.start() - 3) : match.start()].endswith("...") or text[match.end() :].startswith("..."):
+            continue  # beside text that may vary
+        first = match[0][0]
+        other = str((int(first) + 1) % 10) if first.isdigit() else ("y" if first == "x" else "x")
+        yield text[: match.start()] + other + text[match.start() + 1 :]
+
+
+@every_page
+def test_a_word_or_number_changed_in_a_result_is_noticed(file, outcomes):
+    page, ran = outcomes(file)
+    for block, outcome in zip(page.blocks, ran, strict=True):
+        assert not mismatches(page, block, outcome)
+        for at, result in enumerate(block.results):
+            for changed in changed_by_hand(result.shown) if result.kind != "figure" else ():
+                results = [*block.results[:at], replace(result, shown=changed), *block.results[at + 1 :]]
+                found = mismatches(page, replace(block, results=results), outcome)
+                assert [problem.line for problem in found] == [result.first], changed
+
+
+@every_page
+def test_a_figure_changed_by_hand_is_noticed(file, outcomes, tmp_path):
+    page, ran = outcomes(file)
+    for block, outcome in zip(page.blocks, ran, strict=True):
+        for figure in block.figures:
+            svg = figure_file(page, figure).read_text("utf-8")
+            changes = [svg.replace(word, f">{word[1:-1]}x<", 1) for word in re.findall(r">[^<>\s]+<", svg)]
+            changes += [re.sub(r"\bL (\d+)", lambda match: f"L {int(match[1]) + 1}", svg, count=1)]
+            changes += [svg.replace("currentColor", "red", 1)]
+            for changed in changes:
+                copy = tmp_path / figure.shown
+                copy.parent.mkdir(exist_ok=True)
+                copy.write_text(changed, "utf-8")
+                assert mismatches(replace(page, path=tmp_path / file.name), block, outcome)
+
+
+@every_page
+def test_the_record_is_of_the_page_as_it_is(file, request):
+    """The site says of each page when it was tested. Run `pytest docs --record docs/reference/tested.json`."""
+    if request.config.option.record:
+        pytest.skip("this run writes the record")
+    assert not record.stale(DOCS / "reference" / "tested.json", file.relative_to(DOCS).as_posix(), Page.read(file))
+
+
+@every_page
+def test_ruff_finds_nothing_in_the_blocks_of_a_page(file):
+    ignored = {
+        "B018": "a block may consist of the expression that raises",
+        "B905": "blocks are short, and so are their zips",
+        "E402": "imports stand where they are first needed",
+        "F811": "an answer to an exercise replaces the starter",
+        "I001": "imports stand where they are first needed",
+        "S101": "checks are asserts",
+        "W291": "lines of the page between blocks",
+    }
+    command = [sys.executable, "-m", "ruff", "check", "-q", "--output-format", "concise", "--stdin-filename", str(file.with_suffix(".py"))]
+    command += ["--extend-ignore", ",".join(ignored), "-"]
+    run = subprocess.run(command, input="".join(Page.read(file).as_program()), capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("command", ["format --check --diff", "check"])
+def test_ruff_finds_nothing_in_the_code_of_the_project(command):
+    run = subprocess.run([sys.executable, "-m", "ruff", *command.split(), "."], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_type_checker_finds_nothing():
+    run = subprocess.run([sys.executable, "-m", "mypy"], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout
+
+
+def test_every_file_that_contributing_names_exists():
+    tree = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("```text\n")[1].split("```")[0]
+    folder = ROOT
+    for line in tree.splitlines():
+        names = re.split(r"\s{2,}", line.strip())[0] if not line.startswith("mkdocs") else line
+        folder = ROOT if not line.startswith(" ") else folder
+        for name in re.split(r",?\s+", names):
+            assert (folder / name).exists(), f"{line!r}: there is no {folder / name}"
+        if names.endswith("/") and not line.startswith(" "):
+            folder = ROOT / names

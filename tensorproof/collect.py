@@ -114,9 +114,9 @@ class BlockFailure(Exception):
     def __init__(self, page: Page, block: Block, problems: list[Mismatch], errors: str) -> None:
         code = block.source.rstrip("\n").split("\n")
         parts = [
+            *(f"{page.path}:{problem.line}: {problem}" for problem in problems),
             f"{page.path}:{block.line}: this block",
             "\n".join(f"{block.line + at:>6} | {line}".rstrip() for at, line in enumerate(code)),
-            *(f"{page.path}:{problem.line}: {problem}" for problem in problems),
         ]
         if errors.strip():
             parts.append("it wrote to standard error:\n" + errors.strip()[-2000:])

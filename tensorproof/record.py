@@ -26,10 +26,10 @@ class Ran:
 
     page: str
     """Path of the page below `docs/`."""
-    digest: str
     blocks: int
     """Number of blocks on the page."""
     block: str
+    fingerprint: str
     results: int
     errors: int
     figures: int
@@ -40,9 +40,9 @@ class Ran:
         kinds = Counter(result.kind for result in block.results)
         return cls(
             page=name,
-            digest=digest(page.text),
             blocks=len(page.blocks),
             block=block.name,
+            fingerprint=fingerprint(block),
             results=kinds["text"],
             errors=kinds["pytb"],
             figures=kinds["figure"],
@@ -50,9 +50,15 @@ class Ran:
         )
 
 
-def digest(text: str) -> str:
-    """Tells whether a page is still the one that ran."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def fingerprint(block: Block) -> str:
+    """Tells whether a block and its results are still those that ran."""
+    parts = [block.source, *(part for result in block.results for part in (result.kind, result.shown))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def fingerprints(page: Page) -> dict[str, str]:
+    """The fingerprint of each block of a page, by its name."""
+    return {block.name: fingerprint(block) for block in page.blocks}
 
 
 class Recorder:
@@ -81,7 +87,8 @@ class Recorder:
         if len(done) + len(skips) < reports[0]["blocks"]:
             return None
         counts = {kind: sum(ran[kind] for ran in done) for kind in COUNTED[1:]}
-        return {"digest": reports[0]["digest"], "blocks": len(done), **counts, "skips": skips}
+        prints = {ran["block"]: ran["fingerprint"] for ran in reports}
+        return {"blocks": len(done), **counts, "skips": skips, "fingerprints": prints}
 
 
 def write(file: Path, pages: dict[str, Any]) -> None:
@@ -99,6 +106,25 @@ def write(file: Path, pages: dict[str, Any]) -> None:
 def read(file: Path) -> dict[str, Any]:
     """The record by surroundings: `{"torch …": {"date": …, "pages": {name: counts}}}`; empty if there is none."""
     return json.loads(file.read_text("utf-8")) if file.exists() else {}
+
+
+def stale(file: Path, name: str, page: Page) -> str:
+    """Why the record does not speak of a page as it is, naming the blocks that changed; empty if it does.
+
+    Args:
+        file: The record.
+        name: Path of the page below `docs/`.
+        page: The page.
+    """
+    runs = [entry["pages"][name]["fingerprints"] for entry in read(file).values() if name in entry["pages"]]
+    if not runs:
+        return f"{page.path}: no run of this page is recorded"
+    here = fingerprints(page)
+    changes = [[block for block in page.blocks if run.get(block.name) != here[block.name]] for run in runs]
+    if any(run == here for run in runs):
+        return ""
+    changed = "\n".join(f"{page.path}:{block.line}: this block has changed" for block in min(changes, key=len))
+    return f"{changed or f'{page.path}: a block is gone'}\nsince the page was last recorded"
 
 
 def surroundings() -> dict[str, str]:

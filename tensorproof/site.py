@@ -53,13 +53,21 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
     markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: tables[match[1]](docs), markdown)
     markdown = markdown.replace("](../../snippets/", "](../snippets/")  # beside docs/ in the repository, below it here
     if "```python" in markdown:
-        markdown = re.sub(r"^(# .+)$", lambda match: f"{match[1]}\n\n{_tested_line(docs, page)}", markdown, count=1, flags=re.MULTILINE)
+        markdown = re.sub(
+            r"^(# .+)$",
+            lambda match: f"{match[1]}\n\n{_tested_line(docs, page)}",
+            markdown,
+            count=1,
+            flags=re.MULTILINE,
+        )
     return markdown
 
 
 def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
     """Set formulae as MathML and put figures into the page, where they take its colours."""
-    html = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL)
+    html = re.sub(
+        r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL
+    )
     return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
 
 
@@ -80,23 +88,29 @@ def _figure(match: re.Match[str], page: SitePage, files: Files) -> str:
 
 
 def _tested_line(docs: Path, page: SitePage) -> str:
-    """One line that says on what this very text of the page ran, or that it did not."""
-    text = Path(page.file.abs_src_path or "").read_text("utf-8")
-    entries = record.read(docs / "reference" / "tested.json")
+    """One line that says on what the blocks of the page ran as they are, or that they did not."""
+    here = record.fingerprints(Page.read(docs / page.file.src_uri))
     current = {
-        name: entry for name, entry in entries.items()
-        if entry["pages"].get(page.file.src_uri, {}).get("digest") == record.digest(text)
-    }  # fmt: skip
+        name: entry
+        for name, entry in record.read(docs / "reference" / "tested.json").items()
+        if entry["pages"].get(page.file.src_uri, {}).get("fingerprints") == here
+    }
     to_record = "../" * page.file.src_uri.count("/") + "reference/tested.md"
     if not current:
-        return f"*This text has [not been tested]({to_record}) since it was last changed.*\n{{ .tested }}"
+        return f"*The code of this page has [not been tested]({to_record}) since it was last changed.*\n{{ .tested }}"
     name, entry = max(current.items(), key=lambda item: item[1]["date"])
     counts = entry["pages"][page.file.src_uri]
     return f"*[Tested]({to_record}) {entry['date']}: {_counts(counts)}, with {name}.*\n{{ .tested }}"
 
 
 def _counts(counts: dict[str, Any]) -> str:
-    words = {"blocks": "blocks ran", "results": "results", "errors": "errors", "figures": "figures", "exercises": "exercises"}
+    words = {
+        "blocks": "blocks ran",
+        "results": "results",
+        "errors": "errors",
+        "figures": "figures",
+        "exercises": "exercises",
+    }
     said = ", ".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind])
     return f"{said}, {len(counts['skips'])} skipped" if counts["skips"] else said
 
@@ -104,14 +118,23 @@ def _counts(counts: dict[str, Any]) -> str:
 def _record_table(docs: Path) -> str:
     """The whole record in Markdown: per surroundings a table of the pages that ran."""
     parts = []
-    for name, entry in sorted(record.read(docs / "reference" / "tested.json").items(), key=lambda item: item[1]["date"], reverse=True):
-        rows = ["| Page | Text | " + " | ".join(record.COUNTED) + " | skipped |", "|---|---|" + "--:|" * len(record.COUNTED) + "---|"]
+    for name, entry in sorted(
+        record.read(docs / "reference" / "tested.json").items(), key=lambda item: item[1]["date"], reverse=True
+    ):
+        rows = [
+            "| Page | Code | " + " | ".join(record.COUNTED) + " | skipped |",
+            "|---|---|" + "--:|" * len(record.COUNTED) + "---|",
+        ]
         for page, counts in entry["pages"].items():
             file = docs / page
-            current = file.exists() and record.digest(file.read_text("utf-8")) == counts["digest"]
+            current = file.exists() and record.fingerprints(Page.read(file)) == counts["fingerprints"]
             skips = "; ".join(f"{skip['block']}: {skip['reason']}" for skip in counts["skips"]) or "none"
             link = f"[{page}](../{page})" if file.exists() else page
-            rows.append(f"| {link} | {'as shown' if current else 'changed since'} | " + " | ".join(str(counts[kind]) for kind in record.COUNTED) + f" | {skips} |")
+            rows.append(
+                f"| {link} | {'as shown' if current else 'changed since'} | "
+                + " | ".join(str(counts[kind]) for kind in record.COUNTED)
+                + f" | {skips} |"
+            )
         parts.append(f"## {name}\n\nLast run {entry['date']}.\n\n" + "\n".join(rows))
     return "\n\n".join(parts) or "No run has been recorded."
 
@@ -123,6 +146,11 @@ def _claims_table(docs: Path) -> str:
     found = claims.proofs(pages)
     rows = ["| What is often said | Verdict | What is so | Proved by |", "|---|---|---|---|"]
     for claim in ledger:
-        links = sorted({f"[{proof.block.heading}](../{proof.page.path.relative_to(docs).as_posix()}#{proof.block.anchor})" for proof in found.get(claim.id, [])})
+        links = sorted(
+            {
+                f"[{proof.block.heading}](../{proof.page.path.relative_to(docs).as_posix()}#{proof.block.anchor})"
+                for proof in found.get(claim.id, [])
+            }
+        )
         rows.append(f"| {claim.claim} | {claim.verdict.replace('-', ' ')} | {claim.fact} | {', '.join(links)} |")
     return "\n".join(rows)

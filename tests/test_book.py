@@ -91,7 +91,17 @@ def test_ruff_finds_nothing_in_the_blocks_of_a_page(file):
         "S101": "checks are asserts",
         "W291": "lines of the page between blocks",
     }
-    command = [sys.executable, "-m", "ruff", "check", "-q", "--output-format", "concise", "--stdin-filename", str(file.with_suffix(".py"))]
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "-q",
+        "--output-format",
+        "concise",
+        "--stdin-filename",
+        str(file.with_suffix(".py")),
+    ]
     command += ["--extend-ignore", ",".join(ignored), "-"]
     run = subprocess.run(command, input="".join(Page.read(file).as_program()), capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -99,7 +109,9 @@ def test_ruff_finds_nothing_in_the_blocks_of_a_page(file):
 
 @pytest.mark.parametrize("command", ["format --check --diff", "check"])
 def test_ruff_finds_nothing_in_the_code_of_the_project(command):
-    run = subprocess.run([sys.executable, "-m", "ruff", *command.split(), "."], capture_output=True, text=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *command.split(), "."], capture_output=True, text=True, cwd=ROOT
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 

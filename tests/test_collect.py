@@ -111,13 +111,6 @@ def test_a_failure_shows_the_page_the_block_and_what_differs(book: Book) -> None
     start = next(at for at, line in enumerate(lines) if "rank-1" in line)
     assert "\n".join(lines[start + 1 : -1]) == (
         """\
-docs/page.md:4: this block
-
-     4 | import sys
-     5 |
-     6 | print("asking", file=sys.stderr)
-     7 | print("rank", 2)
-
 docs/page.md:10: it prints something else than the page shows
 
     - shown on the page
@@ -127,6 +120,13 @@ docs/page.md:10: it prints something else than the page shows
     ?      ^
     + rank 2
     ?      ^
+
+docs/page.md:4: this block
+
+     4 | import sys
+     5 |
+     6 | print("asking", file=sys.stderr)
+     7 | print("rank", 2)
 
 it wrote to standard error:
 asking"""

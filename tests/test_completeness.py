@@ -85,7 +85,9 @@ def test_a_block_is_found_wherever_the_site_shows_one(place, as_the_site_renders
         assert blocks_of(page) == shown
 
 
-@pytest.mark.parametrize("text", ['--8<-- "other.md"\n', "<!--\n```python\nprint()\n```\n-->\n", "- ```python\n  1\n  ```\n"])
+@pytest.mark.parametrize(
+    "text", ['--8<-- "other.md"\n', "<!--\n```python\nprint()\n```\n-->\n", "- ```python\n  1\n  ```\n"]
+)
 def test_what_cannot_be_shown_and_run_alike_is_refused(text):
     with pytest.raises(PageError):
         Page.parse(f"# Title\n\n{text}", Path("page.md"))

@@ -11,6 +11,7 @@ import pytest
 from conftest import Book
 
 from tensorproof import record
+from tensorproof.page import Page
 
 RANK = """
 # Rank
@@ -85,13 +86,13 @@ def test_a_run_records_what_ran_on_each_page(book: Book, file: Path) -> None:
     assert name == ", ".join(f"{key} {value}" for key, value in record.surroundings().items())
     assert entry["date"] == date.today().isoformat()
     assert entry["pages"]["tensors/rank.md"] == {
-        "digest": record.digest(rank.read_text()),
         "blocks": 6,
         "results": 1,
         "errors": 3,
         "figures": 0,
         "exercises": 1,
         "skips": [],
+        "fingerprints": record.fingerprints(Page.read(rank)),
     }
     assert list(entry["pages"]) == ["index.md", "tensors/rank.md"]
 
@@ -155,12 +156,29 @@ def test_what_was_skipped_is_recorded_with_its_reason(book: Book, file: Path) ->
     assert skip["reason"] in ("needs cuda, which this machine lacks", "needs mps, which this machine lacks")
 
 
-def test_the_digest_changes_with_the_text(book: Book, file: Path) -> None:
-    digests = set()
-    for text in (RANK, RANK + "More.\n", RANK.replace("# Rank", "# Ranks")):
-        book.check(text, "--record", str(file))
-        digests.add(pages(file)["page.md"]["digest"])
-    assert len(digests) == 3
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [(("1 / 0", "2 / 0"), 12), (("\n1\n```", "\n1.0\n```"), 4), (("assert answer", "assert  answer"), 26)],
+    ids=["code", "a result", "white space in code"],
+)
+def test_the_record_is_stale_once_a_block_or_a_result_has_changed(
+    book: Book, file: Path, change: tuple[str, str], line: int
+) -> None:
+    book.check(RANK, "--record", str(file))
+    changed = book.page(RANK.replace(*change))
+    assert f"{changed}:{line}: this block has changed" in record.stale(file, "page.md", Page.read(changed))
+
+
+def test_the_record_is_not_stale_after_a_change_of_the_text_around(book: Book, file: Path) -> None:
+    book.check(RANK, "--record", str(file))
+    page = Page.read(book.page(RANK + "More.\n"))
+    assert not record.stale(file, "page.md", page)
+    assert "no run of this page" in record.stale(file, "other.md", page)
+
+
+def test_the_record_is_stale_once_a_block_is_gone(book: Book, file: Path) -> None:
+    book.check(RANK + "\n# More\n\n```python\nx = 1\n```\n", "--record", str(file))
+    assert "a block is gone" in record.stale(file, "page.md", Page.read(book.page(RANK)))
 
 
 def test_several_processes_record_the_same(book: Book, file: Path) -> None:

@@ -50,7 +50,9 @@ def test_the_book_builds_without_a_warning(built_site):
     assert (built_site / "tensors" / "rank" / "index.html").is_file()
 
 
-@pytest.mark.parametrize("link", ["[gone](gone.md)", "[gone](index.md#gone)", "[absolute](/index.md)", "![gone](gone.png)"])
+@pytest.mark.parametrize(
+    "link", ["[gone](gone.md)", "[gone](index.md#gone)", "[absolute](/index.md)", "![gone](gone.png)"]
+)
 def test_a_broken_link_fails_the_build(build, link):
     said, _ = build({"index.md": f"# Title\n\n{link}\n"})
     assert "index.md" in said
@@ -58,9 +60,13 @@ def test_a_broken_link_fails_the_build(build, link):
 
 def test_no_page_asks_another_host_for_anything(built_site):
     for file in built_site.rglob("*.html"):
-        for element in BeautifulSoup(file.read_text("utf-8"), "html.parser").find_all(["script", "link", "img", "iframe"]):
+        for element in BeautifulSoup(file.read_text("utf-8"), "html.parser").find_all(
+            ["script", "link", "img", "iframe"]
+        ):
             address = element.get("src") or (element.get("href") if element.get("rel") != ["canonical"] else "") or ""
-            assert not re.match(r"(https?:)?//", address) or address.startswith("http://127.0.0.1"), f"{file}: {address}"
+            assert not re.match(r"(https?:)?//", address) or address.startswith("http://127.0.0.1"), (
+                f"{file}: {address}"
+            )
 
 
 def test_formulae_are_mathml(build):
@@ -86,7 +92,9 @@ def test_figures_are_part_of_the_page_and_take_its_colours(built_site):
 
 
 def test_a_program_is_a_page_with_what_it_printed_and_drew(built_site):
-    page = BeautifulSoup((built_site / "snippets" / "tensors" / "rank" / "index.html").read_text("utf-8"), "html.parser")
+    page = BeautifulSoup(
+        (built_site / "snippets" / "tensors" / "rank" / "index.html").read_text("utf-8"), "html.parser"
+    )
     assert "permute(2, 0, 1)" in page.find(class_="jp-OutputArea-output").get_text()
     assert page.find("img", src=re.compile("^data:image/png"))
 

@@ -108,8 +108,9 @@ def _different_pictures(shown: str, drawn: str) -> str:
 def inline(svg: str, name: str, alt: str) -> str:
     """A figure as part of an HTML page: it takes the colours of the page, and its ids are its own."""
     svg = svg.replace(STYLE, "")
-    for identifier in set(re.findall(r' id="([^"]+)"', svg)):
-        svg = re.sub(rf'(\bid="|#){re.escape(identifier)}\b', rf"\1{name}-{identifier}", svg)
+    if identifiers := re.findall(r' id="([^"]+)"', svg):
+        known = "|".join(map(re.escape, identifiers))
+        svg = re.sub(rf'(\bid="|#)({known})\b', rf"\1{name}-\2", svg)
     svg = re.sub(r' xmlns:xlink="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = "".join(line.strip() + " " for line in svg.splitlines()).strip()
+    svg = " ".join(line.strip() for line in svg.splitlines())
     return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{escape(alt)}" ', 1)

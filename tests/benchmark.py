@@ -6,7 +6,7 @@
 
 What is compared is measured in the same round, one after the other, in an order that turns from round to
 round: a ratio is taken within a round, and the median over the rounds is held against its bound. The exit
-code is 1 if a bound is missed. Nothing is written outside a temporary folder.
+code is 1 if a bound is missed and 2 if something could not be measured. Nothing is written outside a temporary folder.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def book(rounds: int) -> list[Row]:
     """Every page of the book in its session, against the same code as a plain script.
 
     Both draw, save as SVG and close the figures of a block where it ends; only ours makes them follow the
-    colours of a page, which is part of its cost.
+    colours of a page, which is part of its cost. Neither waits for torch to be taken down at the end.
     """
     pages = [page for file in sorted((ROOT / "docs").rglob("*.md")) if (page := Page.read(file)).blocks]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
@@ -480,4 +480,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,151 @@
+"""Every program runs alone, says what is wrong in one sentence, and has a chapter."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = sorted((ROOT / "snippets").rglob("*.py"))
+CHAPTERS = sorted(set((ROOT / "docs").glob("*/*.md")) - set((ROOT / "docs/reference").glob("*.md")))
+ALLOWED = {"torch", "torchvision", "numpy", "matplotlib", "sklearn", "skimage", *sys.stdlib_module_names}
+ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
+DEVICES = ["cpu", ACCELERATOR.type] if ACCELERATOR else ["cpu"]
+
+every_program = pytest.mark.parametrize(
+    "program", PROGRAMS, ids=lambda path: path.relative_to(ROOT / "snippets").as_posix()
+)
+
+
+@every_program
+@pytest.mark.parametrize("device", DEVICES)
+def test_runs_without_a_warning_in_under_20_seconds(program, device, tmp_path):
+    start = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-W", "error", program, "--device", device], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout
+    assert time.perf_counter() - start < 20
+    assert list(tmp_path.iterdir()) == []
+
+
+IMPORT_EACH = """
+import contextlib, io, json, os, runpy, sys, time
+import torch
+
+for program in sys.argv[1:]:
+    if os.fork() == 0:  # a fresh process for each, in which torch is there already
+        before, start = set(sys.modules), time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+            runpy.run_path(program)
+        print(json.dumps([program, out.getvalue(), time.perf_counter() - start, sorted(set(sys.modules) - before)]))
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """What importing each program prints, the seconds it takes beyond torch, and the modules it brings."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    command = [sys.executable, "-W", "error", "-c", IMPORT_EACH, *map(str, PROGRAMS)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {Path(program): measured for program, *measured in map(json.loads, lines)}
+
+
+@every_program
+def test_importing_it_is_light(program, imported):
+    printed, seconds, modules = imported[program]
+    assert printed == ""
+    assert seconds < 1
+    assert "matplotlib" not in modules
+
+
+@every_program
+def test_help_names_the_device(program, capsys):
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(program))["main"](["--help"])
+    assert ended.value.code == 0
+    assert "auto|cpu|cuda|mps" in capsys.readouterr().out
+
+
+@every_program
+@pytest.mark.parametrize(
+    ("arguments", "named"), [(["--device", "tpu"], "tpu"), (["missing.pt"], "missing")], ids=["no device", "no file"]
+)
+def test_bad_input_ends_with_2_and_one_sentence(program, arguments, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = runpy.run_path(str(program))["main"](arguments)
+    except SystemExit as ended:  # a program that takes no file: argparse shows the usage, then the sentence
+        code = ended.code
+    out, err = capsys.readouterr()
+    sentences = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
+    assert (code, out, len(sentences)) == (2, "", 1), err
+    assert sentences[0].startswith(f"{program.name}: ") or err.startswith("usage:")
+    assert named in sentences[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_program
+def test_imports_nothing_but_the_standard_library_and_what_readers_have(program):
+    roots = set()
+    for node in ast.walk(ast.parse(program.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add("." * node.level or node.module.partition(".")[0])
+    assert roots <= ALLOWED
+
+
+@every_program
+def test_is_written_in_cells_and_opens_with_a_docstring(program):
+    text = program.read_text("utf-8")
+    assert text.startswith("# %% [markdown]\n# # ")
+    assert text.count("\n# %%\n") >= 3
+    assert '\n# %%\nif __name__ == "__main__":\n' in text
+    assert ast.get_docstring(ast.parse(text))
+
+
+def public(tree: ast.Module):
+    """The functions, classes and methods that are made for others."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef)):
+            for part in node.body:
+                if isinstance(part, (ast.FunctionDef, ast.ClassDef)) and not part.name.startswith("_"):
+                    yield part
+
+
+@every_program
+def test_public_names_have_docstrings_and_annotations(program):
+    bare = []
+    for node in public(ast.parse(program.read_text("utf-8"))):
+        if not ast.get_docstring(node):
+            bare.append(f"{node.name}: docstring")
+        if isinstance(node, ast.FunctionDef):
+            a = node.args
+            arguments = filter(None, [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg])
+            bare += [f"{node.name}({each.arg})" for each in arguments if not each.annotation and each.arg != "self"]
+            bare += [] if node.returns else [f"{node.name} ->"]
+    assert bare == []
+
+
+def paths(files, folder):
+    return {file.relative_to(ROOT / folder).with_suffix("").as_posix() for file in files}
+
+
+def test_every_program_has_a_chapter_and_every_chapter_a_program():
+    assert PROGRAMS
+    assert paths(PROGRAMS, "snippets") == paths(CHAPTERS, "docs")

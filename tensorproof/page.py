@@ -19,6 +19,7 @@ BLOCK_DIRECTIVES = ("needs", "proves")
 """Comments on the line above a block."""
 PAGE_DIRECTIVES = ("shows",)
 """Comments that the site replaces by something generated (see `site`)."""
+GENERATED = ("claims", "record")
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 NEEDS = ("cuda", "mps")
 NO_BLOCK = "a directive stands on the line above a block; here is none"
@@ -226,6 +227,9 @@ class _Reader:
         if not match or match["name"] not in BLOCK_DIRECTIVES + PAGE_DIRECTIVES:
             raise self.error(number, f"unknown directive {line.strip()!r}: a comment on a page is one of {known}")
         if match["name"] in PAGE_DIRECTIVES:
+            if match["value"] not in GENERATED:
+                problem = f"nothing is generated under the name {match['value']!r}: one of {', '.join(GENERATED)}"
+                raise self.error(number, problem)
             return number + 1
         values = tuple(re.split(r"\s*,\s*", match["value"]))
         if "" in values:

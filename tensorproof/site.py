@@ -5,10 +5,8 @@ MkDocs calls the functions named `on_…` (`hooks:` in mkdocs.yml) in the order 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from html import unescape
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -19,22 +17,19 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page as SitePage
+from mkdocs.utils import get_relative_url
 
-from tensorproof import claims, figures, record
+from tensorproof import claims, figures, programs, record
 from tensorproof.page import Page
 
-PROGRAMS_RUN_WITH = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn", "scikit-image", "mkdocs-jupyter")
+_styles: dict[str, str] = {}
+"""The stylesheets that this build found inside pages, by their place on the site."""
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Keep what programs printed where only these versions find it: mkdocs-jupyter looks at their text alone."""
-    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(programs_cache(Path(config.config_file_path).parent))
-
-
-def programs_cache(root: Path) -> Path:
-    """The folder that keeps what programs printed with the versions installed here."""
-    versions = " ".join(f"{name} {version(name)}" for name in PROGRAMS_RUN_WITH)
-    return root / ".cache" / "programs" / hashlib.sha256(versions.encode()).hexdigest()[:16]
+    """Keep what programs printed where only these versions find it."""
+    root = Path(config.config_file_path).parent
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(programs.cache_folder(root))
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for its files
@@ -64,11 +59,22 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
 
 
 def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
-    """Set formulae as MathML and put figures into the page, where they take its colours."""
+    """Set formulae as MathML, put figures into the page, where they take its colours, and make programs lean."""
+    if programs.is_program(html):
+        html, _styles[programs.STYLESHEET] = programs.without_styles(html)
+        return f'<link rel="stylesheet" href="{get_relative_url(programs.STYLESHEET, page.url)}">{html}'
     html = re.sub(
         r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL
     )
     return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the stylesheets that the pages share."""
+    for place, style in _styles.items():
+        file = Path(config.site_dir) / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(style, "utf-8")
 
 
 def _formula(match: re.Match[str], page: SitePage) -> str:

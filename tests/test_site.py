@@ -12,7 +12,7 @@ from mkdocs.exceptions import Abort, BuildError
 from mkdocs.utils.yaml import get_yaml_loader
 from nbclient.exceptions import CellExecutionError
 
-from tensorproof import claims, site
+from tensorproof import claims, programs
 
 ROOT = Path(__file__).parent.parent
 MkDocsLoader = get_yaml_loader()
@@ -105,10 +105,17 @@ def test_an_error_in_a_program_fails_the_build(build):
 
 
 def test_what_programs_printed_is_kept_apart_by_versions(monkeypatch):
-    here = site.programs_cache(ROOT)
-    assert site.programs_cache(ROOT) == here
-    monkeypatch.setattr(site, "version", lambda name: "0.0")
-    assert site.programs_cache(ROOT) != here
+    here = programs.cache_folder(ROOT)
+    assert programs.cache_folder(ROOT) == here
+    monkeypatch.setattr(programs, "version", lambda name: "0.0")
+    assert programs.cache_folder(ROOT) != here
+
+
+def test_programs_share_their_styles(built_site):
+    page = built_site / "snippets" / "tensors" / "rank" / "index.html"
+    content = BeautifulSoup(page.read_text("utf-8"), "html.parser").find("article")
+    assert not content.find("style")
+    assert (page.parent / content.find("link", rel="stylesheet")["href"]).stat().st_size > 100_000
 
 
 def test_a_chapter_says_whether_its_text_was_tested(build):

@@ -105,7 +105,7 @@ def _index(node: ast.expr) -> Any:
 
 
 # %% [markdown]
-# ## Would `view` be allowed?
+# ## When a view is allowed
 #
 # A view cuts the same elements anew without moving one. Two neighbouring
 # dimensions can be merged if they lie end to end: the stride of the left one

@@ -74,10 +74,12 @@ def test_a_figure_changed_by_hand_is_noticed(file, outcomes, tmp_path):
 
 @every_page
 def test_the_record_is_of_the_page_as_it_is(file, request):
-    """The site says of each page when it was tested. Run `pytest docs --record docs/reference/tested.json`."""
+    """The site says of each page when it was tested, and that has to be true of what it shows."""
     if request.config.option.record:
         pytest.skip("this run writes the record")
-    assert not record.stale(DOCS / "reference" / "tested.json", file.relative_to(DOCS).as_posix(), Page.read(file))
+    name = file.relative_to(DOCS).as_posix()
+    if why := record.stale(DOCS / "reference" / "tested.json", name, Page.read(file)):
+        pytest.fail(f"{why}: pytest docs --record docs/reference/tested.json".replace(f"{ROOT}/", ""), pytrace=False)
 
 
 @every_page

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,26 @@ class Outcome:
     """Why it was not run."""
     broken: str = ""
     """Why it has no outcome: it ended its interpreter, took too long, or a block before it failed."""
-    seconds: float = field(default=0.0, compare=False)
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> Outcome:
+        """The outcome that an answer of the interpreter tells of."""
+        if "skipped" in answer:
+            return cls(skipped=answer["skipped"])
+        error = answer["error"] or {"shown": "", "traceback": ""}
+        return cls(
+            printed=answer["printed"],
+            errors=answer["errors"],
+            figures=tuple(answer["figures"]),
+            error=error["shown"],
+            traceback=error["traceback"],
+        )
+
+
+def request(block: Block) -> dict[str, Any]:
+    """What the interpreter needs to know of a block to run it."""
+    check = {"source": block.check.source, "line": block.check.line} if block.check else None
+    return {"source": block.source, "line": block.line, "needs": block.needs, "check": check}
 
 
 class Session:
@@ -71,9 +90,7 @@ class Session:
                 return Outcome(broken=f"not run, because the block at {self.page.path.name}:{earlier.line} failed")
         if self._interpreter is None:
             self._interpreter = _Process(self.page)
-        check = {"source": block.check.source, "line": block.check.line} if block.check else None
-        request = {"source": block.source, "line": block.line, "needs": block.needs, "check": check}
-        return self._interpreter.ask(request, self.time_limit)
+        return self._interpreter.ask(request(block), self.time_limit)
 
     def close(self) -> None:
         """End the interpreter and all that its blocks started."""
@@ -111,19 +128,18 @@ class _Process:
         for line in self.process.stdout:
             self.answers.put(line)
 
-    def _send(self, request: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin
         with contextlib.suppress(BrokenPipeError):  # it has ended; `ask` says so
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
-    def ask(self, request: dict[str, Any], time_limit: float) -> Outcome:
-        self._send(request)
+    def ask(self, question: dict[str, Any], time_limit: float) -> Outcome:
+        self._send(question)
         waited, step = 0.0, 0.2
         while True:
             try:
-                answer = json.loads(self.answers.get(timeout=step))
-                break
+                return Outcome.of(json.loads(self.answers.get(timeout=step)))
             except queue.Empty:
                 waited += step
                 if self.process.poll() is not None and self.answers.empty():
@@ -131,16 +147,6 @@ class _Process:
                 if waited >= time_limit:
                     self.end()
                     return Outcome(broken=f"it did not end within {time_limit:g} s")
-        if "skipped" in answer:
-            return Outcome(skipped=answer["skipped"])
-        error = answer["error"] or {"shown": "", "traceback": ""}
-        return Outcome(
-            printed=answer["printed"],
-            errors=answer["errors"],
-            figures=tuple(answer["figures"]),
-            error=error["shown"],
-            traceback=error["traceback"],
-        )
 
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):

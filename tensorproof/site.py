@@ -94,7 +94,7 @@ def _figure(match: re.Match[str], page: SitePage, files: Files) -> str:
 
 
 def _tested_line(docs: Path, page: SitePage) -> str:
-    """One line that says on what the blocks of the page ran as they are, or that they did not."""
+    """One line that says with what the blocks of the page ran last as they are, or that they did not."""
     here = record.fingerprints(Page.read(docs / page.file.src_uri))
     current = {
         name: entry
@@ -104,9 +104,10 @@ def _tested_line(docs: Path, page: SitePage) -> str:
     to_record = "../" * page.file.src_uri.count("/") + "reference/tested.md"
     if not current:
         return f"*The code of this page has [not been tested]({to_record}) since it was last changed.*\n{{ .tested }}"
-    name, entry = max(current.items(), key=lambda item: item[1]["date"])
+    name, entry = max(current.items(), key=lambda item: (item[1]["date"], item[0]))
     counts = entry["pages"][page.file.src_uri]
-    return f"*[Tested]({to_record}) {entry['date']}: {_counts(counts)}, with {name}.*\n{{ .tested }}"
+    others = f", and with {_number(len(current) - 1, 'other set-up')}" if len(current) > 1 else ""
+    return f"*[Tested]({to_record}) {entry['date']}: {_counts(counts)}, with {name}{others}.*\n{{ .tested }}"
 
 
 def _counts(counts: dict[str, Any]) -> str:

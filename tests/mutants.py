@@ -18,7 +18,7 @@ from pathlib import Path
 from tensorproof.interpreter import Interpreter
 from tensorproof.page import Block, Page
 from tensorproof.results import mismatches
-from tensorproof.session import Outcome, environment
+from tensorproof.session import Outcome, environment, request
 
 CAUGHT, UNNOTICED = 0, 1
 SECONDS = 30
@@ -47,12 +47,7 @@ def other(value: object) -> object:
 
 
 def outcome(interpreter: Interpreter, block: Block) -> Outcome:
-    check = {"source": block.check.source, "line": block.check.line} if block.check else None
-    answer = interpreter.run({"source": block.source, "line": block.line, "needs": block.needs, "check": check})
-    error = answer["error"] or {"shown": "", "traceback": "", "kind": ""}
-    return Outcome(
-        printed=answer["printed"], figures=tuple(answer["figures"]), error=error["shown"], traceback=error["traceback"]
-    )
+    return Outcome.of(interpreter.run(request(block)))
 
 
 def notices(interpreter: Interpreter, page: Page, at: int, source: str) -> bool:

@@ -66,7 +66,8 @@ def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: File
     html = re.sub(
         r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL
     )
-    return re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
+    html = re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
+    return _with_explorables(html, page, Path(config.docs_dir))
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -91,6 +92,20 @@ def _figure(match: re.Match[str], page: SitePage, files: Files) -> str:
     url = urljoin(page.url, match[2])
     file = next(file for file in files.media_files() if file.url == url)
     return figures.inline(file.content_string, Path(file.src_uri).stem, unescape(match[1]))
+
+
+def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
+    """Load the module of each `<explore-name>` on the page, and none on a page without."""
+    html = re.sub(r"<p>(</?explore-\w+>)</p>", r"\1", html)
+    modules = [f"explorables/{name}.js" for name in re.findall(r"<explore-(\w+)>", html)]
+    for module in modules:
+        if not (docs / module).is_file():
+            raise PluginError(f"{page.file.src_uri}: an explorable without its module docs/{module}")
+    if not modules:
+        return html
+    style = get_relative_url("explorables/explorables.css", page.url)
+    scripts = (f'<script type="module" src="{get_relative_url(module, page.url)}"></script>' for module in modules)
+    return f'<link rel="stylesheet" href="{style}">{html}{"".join(scripts)}'
 
 
 def _tested_line(docs: Path, page: SitePage) -> str:

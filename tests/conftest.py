@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,8 +11,9 @@ from types import ModuleType
 
 import numpy  # noqa: F401  # what an inner run of pytest imports is forgotten, and this cannot be imported twice
 import pytest
+from browser import Server
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "browser"]
 
 
 class Book:
@@ -73,10 +75,11 @@ def says(run: pytest.RunResult, *parts: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the book's site, built as its readers get it."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)]
-    process = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+def built_site(server: Server) -> Path:
+    """The folder of the book's site, built as its readers get it; `server` serves it."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(server.folder)]
+    environment = os.environ | {"SITE_URL": server.url}
+    root = Path(__file__).parent.parent
+    process = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
     assert process.returncode == 0, process.stderr
-    return folder
+    return server.folder

@@ -1,0 +1,153 @@
+"""A browser for the tests, and a server that hands it the built site as a host of static files would."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # workers are out of reach of `Page.route`
+]
+NO_BROWSER = (
+    "no Chromium, so nothing was tested in a browser: `apt-get install chromium`, `brew install --cask google-chrome`, "
+    "or name one in CHROMIUM"
+)
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium on this machine, which `CHROMIUM` may name."""
+    if named := os.environ.get("CHROMIUM"):
+        return shutil.which(named)
+    return next(filter(None, map(shutil.which, (*NAMES, *PLACES))), None)
+
+
+class Server:
+    """Serves a folder on a free port, compressed, and counts the bytes that it sends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sent: list[tuple[str, int]] = []
+        """Path and bytes of each answer, its header included."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, sent=self.sent, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments: object, sent: list[tuple[str, int]], directory: str) -> None:
+        self.sent = sent
+        super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        file = Path(self.translate_path(self.path))
+        file = file / "index.html" if file.is_dir() else file
+        found = file.is_file()
+        body = (file if found else Path(self.directory) / "404.html").read_bytes()
+        kind = self.guess_type(file if found else "404.html")
+        if kind.startswith("text/") or kind.endswith(("javascript", "json", "xml")):
+            body = gzip.compress(body, 6)  # the level that servers use
+        answer = BytesIO()
+        answer.write(f"HTTP/1.1 {200 if found else 404} \r\nContent-Type: {kind}\r\n".encode())
+        answer.write(b"Content-Encoding: gzip\r\n" if body[:2] == b"\x1f\x8b" else b"")
+        answer.write(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.sent.append((self.path, len(answer.getvalue())))
+        self.wfile.write(answer.getvalue())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the tests print what matters."""
+
+
+class Visit:
+    """A page of the site in a tab of its own.
+
+    Attributes:
+        page: The tab.
+        complaints: What went wrong: errors on the console, requests that failed, requests to another host.
+    """
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.server = server
+        self.complaints: list[str] = []
+        page.on("console", lambda said: said.type == "error" and self.complaints.append(f"console: {said.text}"))
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("response", lambda answer: answer.ok or self.complaints.append(f"{answer.status}: {answer.url}"))
+        page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).scheme not in ("data", "blob") and not url.startswith(self.server.url):
+            self.complaints.append(f"another host: {url}")
+
+    def go(self, path: str) -> Visit:
+        """Open a page of the site and wait until it asks for nothing more."""
+        self.server.sent.clear()
+        self.page.goto(self.server.url + path, wait_until="networkidle")
+        return self
+
+    @property
+    def transferred(self) -> int:
+        """Bytes that the server has sent since the page was opened, in packed form, headers included."""
+        return sum(size for _, size in self.server.sent)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("site"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")  # an open browser keeps an event loop running, and notebooks need theirs
+def chromium() -> Iterator[Browser]:
+    path = find_chromium()
+    if path is None:
+        pytest.fail(NO_BROWSER) if os.environ.get("CI") else pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=SWITCHES)
+        except Error as error:
+            pytest.fail(f"{path} does not start: {error}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Server, built_site: Path) -> Iterator[Callable[..., Visit]]:
+    """Open a page as on a first visit: `visit("tensors/rank/", scheme="dark", width=390)`."""
+    contexts = []
+
+    def open_page(path: str, scheme: str = "light", width: int = 1280, javascript: bool = True) -> Visit:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
+        )
+        contexts.append(context)
+        return Visit(context.new_page(), server).go(path)
+
+    yield open_page
+    for context in contexts:
+        context.close()

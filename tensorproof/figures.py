@@ -47,10 +47,24 @@ def normal(svg: str) -> str:
     svg = re.sub(r"(?<![&\w])#000000", "currentColor", svg)
     # Text has no fill of its own in matplotlib's SVG: it takes black by default.
     svg = re.sub(r"<svg ", '<svg fill="currentColor" ', svg, count=1)
+    svg = _PICTURE.sub(lambda match: f'data:image/png;base64,{_smallest(match[1])}"', svg)
     svg = _outside_pictures(lambda part: _NUMBER.sub(_two_digits, part), svg)
     referenced = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in referenced else "", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+
+
+def _smallest(picture: str) -> str:
+    """A PNG with the same pixels and fewer bytes: without the channels that tell nothing."""
+    from PIL import Image
+
+    pixels = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA")
+    for mode in ("L", "RGB", "RGBA"):
+        if pixels.convert(mode).convert("RGBA") == pixels:
+            break
+    buffer = io.BytesIO()
+    pixels.convert(mode).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _two_digits(number: re.Match[str]) -> str:
@@ -111,6 +125,7 @@ def inline(svg: str, name: str, alt: str) -> str:
     if identifiers := re.findall(r' id="([^"]+)"', svg):
         known = "|".join(map(re.escape, identifiers))
         svg = re.sub(rf'(\bid="|#)({known})\b', rf"\1{name}-\2", svg)
-    svg = re.sub(r' xmlns:xlink="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href", "href")
+    # References stay `xlink:href`: Material's instant navigation breaks on pictures and markers with a plain `href`.
+    svg = re.sub(r' xmlns:xlink="[^"]*"| version="[^"]*"', "", svg)
     svg = " ".join(line.strip() for line in svg.splitlines())
     return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{escape(alt)}" ', 1)

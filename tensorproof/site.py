@@ -1,14 +1,14 @@
-"""What the site adds to the pages: figures and formulae in place, programs as pages, the record, the claims.
+"""What the site adds to the pages: figures and formulae in place, programs as pages, code to copy and to take along.
 
 MkDocs calls the functions named `on_…` (`hooks:` in mkdocs.yml) in the order in which they stand here.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
 import math_core
@@ -19,69 +19,122 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page as SitePage
 from mkdocs.utils import get_relative_url
 
-from tensorproof import claims, figures, programs, record
+from tensorproof import downloads, figures, generated, glossary, programs, standalone
 from tensorproof.page import Page
-
-_styles: dict[str, str] = {}
-"""The stylesheets that this build found inside pages, by their place on the site."""
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Keep what programs printed where only these versions find it."""
+    """Run programs in a kernel that draws as the book does, and keep what they printed for these versions alone."""
     root = Path(config.config_file_path).parent
+    programs.use_kernel()
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(programs.cache_folder(root))
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for its files
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Every program under `snippets/` is a page of the site."""
+    """Every program under `snippets/` is a page of the site, and its code and that of its chapter are to be had."""
     root = Path(config.config_file_path).parent
     for program in sorted((root / "snippets").rglob("*.py")):
-        files.append(File(program.relative_to(root).as_posix(), str(root), config.site_dir, config.use_directory_urls))
+        name = program.relative_to(root)
+        files.append(File(name.as_posix(), str(root), config.site_dir, config.use_directory_urls))
+        folder = name.with_suffix("")
+        offered = {
+            f"{folder}/{name.name}": program.read_text("utf-8"),
+            f"{folder}/{name.stem}.ipynb": downloads.program_as_notebook(program),
+        }
+        chapter = Path(config.docs_dir, *name.parts[1:]).with_suffix(".md")
+        if chapter.is_file():
+            place = Path(*folder.parts[1:]).as_posix()
+            page, url = Page.read(chapter), f"{config.site_url}{place}/"
+            offered[f"{place}-chapter.py"] = downloads.script(page, url)
+            offered[f"{place}-chapter.ipynb"] = downloads.notebook(page, url)
+        for uri, content in offered.items():
+            files.append(File.generated(config, uri, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
-    """Put in what `<!-- shows: … -->` asks for, and below a chapter's title how it was tested."""
-    docs = Path(config.docs_dir)
-    generated = {"record": _record, "claims": _claims}
-    markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: generated[match[1]](docs), markdown)
+    """Put in what `<!-- shows: … -->` asks for, and below a title what there is to know about the page."""
+    docs, name = Path(config.docs_dir), page.file.src_uri
+    shown = {"record": generated.all_records, "claims": generated.all_claims}
+    markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: shown[match[1]](docs), markdown)
     markdown = markdown.replace("](../../snippets/", "](../snippets/")  # beside docs/ in the repository, below it here
+    if name.startswith("reference/"):
+        page.meta["search"] = {"boost": 0.1}  # it repeats what chapters show, and a search should find them first
+    about = []
+    if name.endswith(".md") and files.get_file_from_path(name.replace(".md", "-chapter.py")):
+        about.append(generated.about_chapter(docs, name))
     if "```python" in markdown:
-        markdown = re.sub(
-            r"^(# .+)$",
-            lambda match: f"{match[1]}\n\n{_tested_line(docs, page)}",
-            markdown,
-            count=1,
-            flags=re.MULTILINE,
-        )
-    return markdown
+        about.append(generated.about_tests(docs, name))
+    return _below_title(markdown, about)
 
 
 def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> str:
-    """Set formulae as MathML, put figures into the page, where they take its colours, and make programs lean."""
+    """Set formulae as MathML, and put figures into the page, where they take its colours."""
+    drawn: list[str] = []
     if programs.is_program(html):
-        html, _styles[programs.STYLESHEET] = programs.without_styles(html)
-        return f'<link rel="stylesheet" href="{get_relative_url(programs.STYLESHEET, page.url)}">{html}'
+        html, drawn = _program(html, page, config, files)
     html = re.sub(
         r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _formula(match, page), html, flags=re.DOTALL
     )
     html = re.sub(r'<img alt="([^"]*)" src="([^":]+\.svg)" ?/?>', lambda match: _figure(match, page, files), html)
-    return _with_explorables(html, page, Path(config.docs_dir))
+    html = programs.with_figures(html, drawn)
+    docs = Path(config.docs_dir)
+    html = _with_glossary(html, page, docs)
+    html = _with_copies(html, page, docs)
+    return _with_explorables(html, page, docs)
+
+
+def on_post_page(output: str, page: SitePage, config: MkDocsConfig) -> str:
+    """Every page has the search of the book."""
+    return _with_search(output)
+
+
+def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> str:
+    """So has the page for wrong addresses."""
+    return _with_search(output)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Write the stylesheets that the pages share."""
-    for place, style in _styles.items():
-        file = Path(config.site_dir) / place
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(style, "utf-8")
+    """Put the words of the book aside until somebody searches them (javascripts/search.js)."""
+    file = Path(config.site_dir) / "search" / "search_index.json"
+    index = json.loads(file.read_text("utf-8"))
+    file.with_name("documents.json").write_text(json.dumps(index["docs"], separators=(",", ":")), "utf-8")
+    file.write_text(json.dumps(index | {"docs": []}), "utf-8")
+
+
+def _below_title(markdown: str, lines: list[str]) -> str:
+    about = "".join(f"\n\n{line}\n{{ .about }}" for line in lines)
+    return re.sub(r"^(# .+)$", lambda match: match[1] + about, markdown, count=1, flags=re.MULTILINE)
+
+
+def _with_search(output: str) -> str:
+    """Name the search dialog for those who hear the page, and have our worker answer it."""
+    output = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+    return re.sub(
+        r'"search": "([^"]*)assets/javascripts/workers/([^"]+)"',
+        r'"search": "\1javascripts/search.js?worker=../assets/javascripts/workers/\2"',
+        output,
+    )
+
+
+def _program(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> tuple[str, list[str]]:
+    """Render a program as any other page is rendered."""
+    assert page.file.abs_src_path
+    try:
+        markdown, drawn = programs.as_page(Path(page.file.abs_src_path), html)
+    except programs.ProgramError as error:
+        raise PluginError(str(error)) from None
+    page.markdown = _below_title(markdown, [generated.about_program(Path(config.docs_dir), page.file.src_uri)])
+    SitePage.render(page, config, files)  # of the class: mkdocs-jupyter has replaced that of this page
+    return f'<div class="program">{page.content}</div>', drawn
 
 
 def _formula(match: re.Match[str], page: SitePage) -> str:
     tex = unescape(match[2]).strip()[2:-2]  # without the delimiters that arithmatex leaves
     try:
-        return str(math_core.LatexToMathML().convert_with_local_state(tex, displaystyle=match[1] == "div"))
+        formula = str(math_core.LatexToMathML().convert_with_local_state(tex, displaystyle=match[1] == "div"))
+        return formula.replace("<math display", '<math tabindex="0" display')  # it scrolls, by keyboard as well
     except math_core.LatexError as error:
         source = (page.markdown or "").split(tex.strip())[0]
         reason = re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip().splitlines()[0]
@@ -92,6 +145,33 @@ def _figure(match: re.Match[str], page: SitePage, files: Files) -> str:
     url = urljoin(page.url, match[2])
     file = next(file for file in files.media_files() if file.url == url)
     return figures.inline(file.content_string, Path(file.src_uri).stem, unescape(match[1]))
+
+
+def _with_glossary(html: str, page: SitePage, docs: Path) -> str:
+    """Lead from the words of a page to what they mean."""
+    if page.file.src_uri == glossary.PAGE:
+        return glossary.with_anchors(html)
+    if not (docs / glossary.PAGE).is_file():
+        return html
+    address = get_relative_url(glossary.PAGE.replace(".md", "/"), page.url)
+    return glossary.with_tooltips(html, glossary.read(docs / glossary.PAGE), address)
+
+
+def _with_copies(html: str, page: SitePage, docs: Path) -> str:
+    """Give each block that needs others the text that its second copy button copies (javascripts/copy.js)."""
+    if '"language-python highlight"' not in html or not (docs / page.file.src_uri).is_file():
+        return html
+    chapter = Page.read(docs / page.file.src_uri)
+    copies: dict[str, list[str]] = {}
+    for block in chapter.blocks:
+        copies.setdefault(block.source.strip("\n"), []).append(standalone.with_needs(chapter, block))
+
+    def with_copy(match: re.Match[str]) -> str:
+        source = unescape(re.sub(r"<[^>]+>", "", match[2])).strip("\n")
+        copy = copies[source].pop(0)
+        return match[0] if copy.strip("\n") == source else f'{match[1]} data-with-needs="{escape(copy)}">{match[2]}'
+
+    return re.sub(r'(<div class="language-python highlight")>(.*?</pre>)', with_copy, html, flags=re.DOTALL)
 
 
 def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
@@ -106,63 +186,3 @@ def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
     style = get_relative_url("explorables/explorables.css", page.url)
     scripts = (f'<script type="module" src="{get_relative_url(module, page.url)}"></script>' for module in modules)
     return f'<link rel="stylesheet" href="{style}">{html}{"".join(scripts)}'
-
-
-def _tested_line(docs: Path, page: SitePage) -> str:
-    """One line that says with what the blocks of the page ran last as they are, or that they did not."""
-    here = record.fingerprints(Page.read(docs / page.file.src_uri))
-    current = {
-        name: entry
-        for name, entry in record.read(docs / "reference" / "tested.json").items()
-        if entry["pages"].get(page.file.src_uri, {}).get("fingerprints") == here
-    }
-    to_record = "../" * page.file.src_uri.count("/") + "reference/tested.md"
-    if not current:
-        return f"*The code of this page has [not been tested]({to_record}) since it was last changed.*\n{{ .tested }}"
-    name, entry = max(current.items(), key=lambda item: (item[1]["date"], item[0]))
-    counts = entry["pages"][page.file.src_uri]
-    others = f", and with {_number(len(current) - 1, 'other set-up')}" if len(current) > 1 else ""
-    return f"*[Tested]({to_record}) {entry['date']}: {_counts(counts)}, with {name}{others}.*\n{{ .tested }}"
-
-
-def _counts(counts: dict[str, Any]) -> str:
-    """What ran on a page, in words: `34 blocks ran: 19 results, 14 errors, 1 figure, 2 exercises`."""
-    said = [_number(counts[kind], kind.removesuffix("s")) for kind in record.COUNTED[1:] if counts[kind]]
-    if counts["skips"]:
-        said.append(f"{len(counts['skips'])} skipped")
-    return f"{_number(counts['blocks'], 'block')} ran: {', '.join(said) or 'nothing shown'}"
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"
-
-
-def _record(docs: Path) -> str:
-    """The whole record in Markdown: for each surroundings a table of the pages that ran there."""
-    parts = []
-    entries = record.read(docs / "reference" / "tested.json")
-    for name, entry in sorted(entries.items(), key=lambda item: (item[1]["date"], item[0]), reverse=True):
-        rows = ["| Page | Code | What ran | Skipped |", "|---|---|---|---|"]
-        for page, counts in entry["pages"].items():
-            file = docs / page
-            current = file.exists() and record.fingerprints(Page.read(file)) == counts["fingerprints"]
-            skips = "; ".join(f"{skip['block']}: {skip['reason']}" for skip in counts["skips"]) or "nothing"
-            link = f"[{page.removesuffix('.md')}](../{page})" if file.exists() else page
-            rows.append(f"| {link} | {'as shown' if current else 'changed since'} | {_counts(counts)} | {skips} |")
-        parts.append(f"## {name}\n\nLast run {entry['date']}.\n\n" + "\n".join(rows))
-    return "\n\n".join(parts) or "No run has been recorded."
-
-
-def _claims(docs: Path) -> str:
-    """Every claim with its verdict, what is so, and links to the blocks that prove it."""
-    ledger = claims.read(docs / "reference" / "claims.yaml")
-    found = claims.proofs([Page.read(file) for file in sorted(docs.rglob("*.md"))])
-    items = []
-    for claim in ledger:
-        links = {
-            f"[{proof.block.heading}](../{proof.page.path.relative_to(docs).as_posix()}#{proof.block.anchor})"
-            for proof in found.get(claim.id, [])
-        }
-        verdict = claim.verdict.replace("-", " ").capitalize()
-        items.append(f"- **{claim.claim}** *{verdict}.* {claim.fact} See {' and '.join(sorted(links))}.")
-    return "\n".join(items)

@@ -1,8 +1,9 @@
-"""What the book costs to run and to edit, measured: `uv run python tests/benchmark.py [a] [b] [c]`.
+"""What the book costs to run and to edit, measured: `uv run python tests/benchmark.py [a] [b] [c] [d]`.
 
 (a) A page of chained blocks under pytest, against a plain script and against stock pytest-markdown-docs.
 (b) Every page of the book in its session, against the same code as a plain script.
 (c) From an edit to the rebuilt page under `mkdocs serve`, with today's chapters and with a full book of them.
+(d) The first visit of each chapter and program in Chromium, on a processor slowed four times.
 
 What is compared is measured in the same round, one after the other, in an order that turns from round to
 round: a ratio is taken within a round, and the median over the rounds is held against its bound. The exit
@@ -38,7 +39,9 @@ from statistics import median
 from typing import Any
 
 import yaml
+from browser import NO_BROWSER, PAGE_BUDGET, PROGRAM_BUDGET, SWITCHES, Server, Visit, find_chromium
 from mkdocs.utils.yaml import yaml_load
+from playwright.sync_api import Browser, sync_playwright
 
 from tensorproof.page import Block, Page
 from tensorproof.session import Outcome, Session, environment
@@ -54,6 +57,8 @@ PAGE_BOUND, BOOK_BOUND = 1.1, 1.3
 """How many times as long as a plain script a page may take: the chained one, and those of the book together."""
 EDIT_BOUND = 1.5
 """Seconds from an edit to the rebuilt page."""
+PAINT_BOUND = 1.0
+"""Seconds from the request of a page to its largest contentful paint."""
 FIGURES_OF_PYTEST = ("phases", "session", "command")
 GIVE_UP = 180.0
 """Seconds after which something that was waited for will not happen."""
@@ -454,13 +459,61 @@ def paths(files: list[Path], folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in files]
 
 
-PARTS: dict[str, Callable[[int], list[Row]]] = {"a": chained_page, "b": book, "c": edit}
+# (d) A first visit
+
+
+def first_visit(rounds: int) -> list[Row]:
+    """From the request of a page to its largest contentful paint, on the loopback, with an empty cache.
+
+    The processor is slowed four times by Chromium. The bytes are those that the server sends, compressed with gzip.
+    """
+    chromium = find_chromium()
+    if chromium is None:
+        raise BenchmarkError(NO_BROWSER)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = Server(Path(folder))
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder]
+        seconds_of(command, ROOT, os.environ | {"SITE_URL": server.url})
+        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        pages = [file.parent.relative_to(folder) for file in sorted(Path(folder).glob("**/tensors/*/index.html"))]
+        measures = [partial(time_visit, browser, server, f"{page.as_posix()}/") for page in pages]
+        taken = paired(rounds, measures)
+        for page in pages:
+            url = f"{page.as_posix()}/"
+            rows.append(Row(f"{url} largest contentful paint", taken[f"{url} paint"], "s", PAINT_BOUND))
+            budget = PROGRAM_BUDGET if url.startswith("snippets") else PAGE_BUDGET
+            rows.append(Row(f"{url} transferred", taken[f"{url} bytes"], "KB", budget / 1000))
+        browser.close()
+        server.close()
+    return rows
+
+
+LARGEST_PAINT = """
+new Promise(resolve => new PerformanceObserver(
+    list => resolve(list.getEntries().at(-1).startTime)
+).observe({ type: "largest-contentful-paint", buffered: true }))
+"""
+
+
+def time_visit(browser: Browser, server: Server, url: str) -> dict[str, float]:
+    """Open a page with an empty cache, and tell when it was painted and what it took."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    visited = Visit(page, server).go(url)
+    paint = page.evaluate(LARGEST_PAINT) / 1000
+    context.close()
+    return {f"{url} paint": paint, f"{url} bytes": visited.transferred / 1000}
+
+
+PARTS: dict[str, Callable[[int], list[Row]]] = {"a": chained_page, "b": book, "c": edit, "d": first_visit}
 
 
 def main() -> int:
     """Measure the parts that are asked for and print a table of each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="a b c", help="what to measure (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="a b c d", help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: 5)")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - PARTS.keys():

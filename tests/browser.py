@@ -16,6 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+PAGE_BUDGET = 100_000
+PROGRAM_BUDGET = 150_000
+"""Bytes that a first visit of a page, or of a program, may transfer."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
 SWITCHES = [
@@ -66,8 +70,10 @@ class _Handler(SimpleHTTPRequestHandler):
         file = Path(self.translate_path(self.path))
         file = file / "index.html" if file.is_dir() else file
         found = file.is_file()
-        body = (file if found else Path(self.directory) / "404.html").read_bytes()
-        kind = self.guess_type(file if found else "404.html")
+        if not found:
+            file = Path(self.directory) / "404.html"
+        body = file.read_bytes() if file.is_file() else b""
+        kind = self.guess_type(file)
         if kind.startswith("text/") or kind.endswith(("javascript", "json", "xml")):
             body = gzip.compress(body, 6)  # the level that servers use
         answer = BytesIO()
@@ -143,7 +149,10 @@ def visit(chromium: Browser, server: Server, built_site: Path) -> Iterator[Calla
 
     def open_page(path: str, scheme: str = "light", width: int = 1280, javascript: bool = True) -> Visit:
         context = chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=javascript,
+            permissions=["clipboard-read"],
         )
         contexts.append(context)
         return Visit(context.new_page(), server).go(path)

@@ -8,10 +8,13 @@ import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy  # noqa: F401  # what an inner run of pytest imports is forgotten, and this cannot be imported twice
 import pytest
-from browser import Server
+
+if TYPE_CHECKING:
+    from browser import Server
 
 pytest_plugins = ["pytester", "browser"]
 

@@ -1,9 +1,14 @@
 """Every page of the site in a real browser, light and dark: nothing fails, nothing leaves the site, all can read it."""
 
+import re
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import PAGE_BUDGET, PROGRAM_BUDGET, Server, Visit
+
+from tensorproof import standalone
+from tensorproof.page import Block, Page
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,24 +21,217 @@ def url_of(file: Path) -> str:
 
 CHAPTERS = [url_of(file) for file in sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = [url_of(file) for file in sorted((ROOT / "snippets").rglob("*.py"))]
-every_page = pytest.mark.parametrize("url", [*CHAPTERS, *PROGRAMS, "404.html"], ids=lambda url: url or "home")
+PAGES = [*CHAPTERS, *PROGRAMS, "404.html"]
+every_page = pytest.mark.parametrize("url", PAGES, ids=lambda url: url or "home")
+
+
+def open_answers(visited: Visit) -> None:
+    visited.page.eval_on_selector_all("details", "all => all.forEach(details => { details.open = true })")
+
+
+def findings(visited: Visit) -> list[str]:
+    """What axe finds on a page, in its collapsed answers as well."""
+    open_answers(visited)
+    return [
+        f"{finding['id']}: {node['target']} {node['failureSummary']}"
+        for finding in Axe().run(visited.page).response["violations"]
+        for node in finding["nodes"]
+    ]
 
 
 @every_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_works_and_everyone_can_read_it(visit, url, scheme):
     visited = visit(url, scheme)
-    assert not visited.complaints
-    findings = Axe().run(visited.page).response["violations"]
-    assert not [
-        f"{finding['id']}: {node['target']} {node['failureSummary']}"
-        for finding in findings
-        for node in finding["nodes"]
-    ]
+    assert findings(visited) == []
+    assert visited.complaints == []
 
 
 @every_page
-def test_a_first_visit_transfers_little(visit, url):
-    visited = visit(url)
-    budget = 150_000 if url in PROGRAMS else 100_000
+def test_a_first_visit_by_phone_transfers_little_and_scrolls_one_way(visit, url):
+    visited = visit(url, width=390)
+    budget = PROGRAM_BUDGET if url in PROGRAMS else PAGE_BUDGET
     assert visited.transferred <= budget, sorted(visited.server.sent, key=lambda sent: -sent[1])
+    open_answers(visited)
+    assert visited.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.fixture
+def planted(chromium, tmp_path):
+    """Open a page of the given HTML, to see whether its faults are noticed."""
+    server = Server(tmp_path)
+    page = chromium.new_page()
+
+    def open_page(html: str) -> Visit:
+        (tmp_path / "index.html").write_text(
+            f'<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Planted</title>{html}</html>'
+        )
+        return Visit(page, server).go("")
+
+    yield open_page
+    page.close()
+    server.close()
+
+
+SOUND = "<main><h1>Title</h1><p>Text.</p></main>"
+
+
+def test_a_sound_page_is_not_complained_of(planted):
+    visited = planted(SOUND)
+    assert visited.complaints == []
+    assert findings(visited) == []
+    assert len(SOUND) < visited.transferred < 1000
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ('<img alt="" src="https://example.org/a.png">', "another host: https://example.org/a.png"),
+        ('<script src="//example.org/a.js"></script>', "another host: http://example.org/a.js"),
+        ("<script>fetch('http://example.org/').catch(() => {})</script>", "another host: http://example.org/"),
+        (
+            "<script>new Worker(URL.createObjectURL(new Blob(['fetch(\"http://example.org/\")'])))</script>",
+            "another host: http://example.org/",
+        ),
+        ('<img alt="" src="gone.png">', "404: "),
+        ("<script>console.error('broken')</script>", "console: broken"),
+        ("<script>nobody.knows()</script>", "error: nobody is not defined"),
+    ],
+)
+def test_a_fault_of_a_page_is_complained_of(planted, fault, complaint):
+    complaints = planted(SOUND + fault).complaints
+    assert any(said.startswith(complaint) for said in complaints), complaints
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("<main><h1>Title</h1><p style='color: #aaa'>Text.</p></main>", "color-contrast"),
+        ("<main><h1>Title</h1><details><summary>A</summary><p style='color: #aaa'>Text.</p></details></main>", "color"),
+        ("<main><h1>Title</h1><button></button></main>", "button-name"),
+    ],
+)
+def test_what_not_everyone_can_read_is_found(planted, fault, rule):
+    found = findings(planted(fault))
+    assert any(finding.startswith(rule) for finding in found), found
+
+
+CHAPTERS_WITH_CODE = {
+    url_of(file): page for file in (ROOT / "docs").rglob("*.md") if len((page := Page.read(file)).blocks) > 1
+}
+
+
+def in_explorable(page: Page, block: Block) -> bool:
+    above = "\n".join(page.text.split("\n")[: block.line])
+    return above.count("\n<explore-") > above.count("\n</explore-")
+
+
+@pytest.mark.parametrize("url", CHAPTERS_WITH_CODE)
+def test_the_second_copy_button_copies_a_block_with_what_it_needs(visit, url):
+    visited = visit(url)
+    open_answers(visited)
+    # The worked example of an explorable gives way to what can be tried, so it is no block to copy.
+    visited.page.evaluate(
+        "document.querySelectorAll('article *').forEach(e => /^EXPLORE-/.test(e.tagName) && e.remove())"
+    )
+    copied = {}
+    for code in visited.page.query_selector_all(".language-python.highlight"):
+        source = code.query_selector("code").inner_text()
+        for button in code.query_selector_all("button[title='Copy with what it needs from above']"):
+            button.click()
+            copied.setdefault(source.strip(), []).append(visited.page.evaluate("navigator.clipboard.readText()"))
+    page = CHAPTERS_WITH_CODE[url]
+    expected = {}
+    for block in page.blocks:
+        text = standalone.with_needs(page, block)
+        if text != block.source and not in_explorable(page, block):
+            expected.setdefault(block.source.strip(), []).append(text)
+    assert copied == expected
+    assert len(copied) > len(page.blocks) / 2
+
+
+def search(visited: Visit, words: str) -> list[list[str]]:
+    """Addresses of what the search field offers: the pages, best first, and for each the sections that fit."""
+    visited.page.keyboard.press("/")
+    visited.page.keyboard.insert_text(words)
+    visited.page.keyboard.press("Shift")  # the field looks at its words when a key is let go
+    visited.page.wait_for_selector(".md-search-result__item", timeout=5000)
+    items = "items => items.map(item => [...item.querySelectorAll('a')].map(link => link.href))"
+    found = visited.page.eval_on_selector_all(".md-search-result__item", items)
+    return [[re.sub(r"\?[^#]*", "", link.removeprefix(visited.server.url)) for link in links] for links in found]
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("only one dimension can be inferred", "tensors/views/#view-keeps-the-order"),
+        ("mat1 and mat2 shapes cannot be multiplied", "tensors/batches/#nnlinear-takes-any-rank-from-1"),
+        ("Boolean value of Tensor is ambiguous", "tensors/rank/#what-comes-out-is-still-a-tensor"),
+        ("is_contiguous", "tensors/views/#a-transpose-moves-no-byte"),
+        ("nn.Linear", "tensors/batches/#nnlinear-takes-any-rank-from-1"),
+        ("matrix_rank", "tensors/rank/#three-names-for-the-rank-two-for-the-shape"),
+        ("ndim", "tensors/rank/#rank-counts-the-indices"),
+        ("poisson_nll_loss", "tensors/batches/#a-wrong-rank-does-not-always-raise"),
+        ("stride", "tensors/views/#a-shape-is-a-way-to-walk-along-one-line"),
+    ],
+)
+def test_search_finds_an_error_message_or_a_name(visit, words, place):
+    visited = visit("")
+    assert any(place in links for links in search(visited, words)[:2])
+    assert visited.complaints == []
+
+
+def test_search_loads_nothing_before_it_is_used(visit):
+    visited = visit("tensors/rank/")
+    asked = [path for path, _ in visited.server.sent]
+    assert "/search/documents.json" not in asked
+    assert not [path for path in asked if path.startswith("/assets/javascripts/workers")]
+    search(visited, "rank")
+    asked = [path for path, _ in visited.server.sent]
+    assert asked.count("/search/documents.json") == 1
+
+
+def test_keys_turn_the_pages(visit):
+    page = visit("tensors/rank/").page
+    page.keyboard.press("n")
+    page.wait_for_url("**/snippets/tensors/rank/")
+    page.keyboard.press("p")
+    page.wait_for_url("**/tensors/rank/")
+
+
+def test_a_click_changes_the_page_without_loading_the_site_anew(visit):
+    visited = visit("tensors/rank/")
+    visited.server.sent.clear()
+    visited.page.click("nav.md-nav--primary a[href$='tensors/batches/']")
+    visited.page.wait_for_selector("h1:has-text('Batches')")
+    visited.page.wait_for_load_state("networkidle")
+    assert [path for path, _ in visited.server.sent if path.endswith((".js", ".css", ".xml", ".json"))] == []
+    assert visited.complaints == []
+
+
+def test_a_word_of_the_glossary_tells_what_it_means_by_keyboard_as_well(visit):
+    visited = visit("tensors/batches/")
+    open_answers(visited)
+    page = visited.page
+    term = page.locator("a.term", has_text="dimension").first
+    term.focus()
+    page.wait_for_selector(".md-tooltip2--active:has-text('What one index belongs to')")
+    term.press("Enter")
+    page.wait_for_url("**/reference/glossary/#dimension")
+    page.locator("dt#dimension").wait_for()
+
+
+def test_a_guess_can_be_checked_without_javascript(visit):
+    page = visit("tensors/rank/", javascript=False).page
+    question = page.locator("details.question").first
+    answer = question.locator(".language-text").first
+    assert not answer.is_visible()
+    question.locator("summary").click()
+    assert answer.is_visible()
+
+
+def test_paper_shows_every_answer(visit):
+    page = visit("tensors/rank/").page
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.success .language-python").first.is_visible()

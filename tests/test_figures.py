@@ -112,6 +112,27 @@ def test_pictures_in_a_figure_are_compared_by_their_pixels() -> None:
     assert figures.difference(picture(100), picture(100, shape=(2, 3))).startswith("picture 1 is (2, 2, 4) on file")
 
 
+@pytest.mark.parametrize(("mode", "colour"), [("L", 7), ("RGB", (1, 2, 3)), ("RGBA", (1, 2, 3, 4))])
+def test_a_picture_in_a_figure_keeps_its_pixels_and_only_the_channels_that_it_needs(
+    mode: str, colour: int | tuple[int, ...]
+) -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    original = Image.new(mode, (3, 2), colour)
+    buffer = io.BytesIO()
+    original.convert("RGBA").save(buffer, "png", compress_level=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    svg = f'<svg>\n<style type="text/css"></style><image href="data:image/png;base64,{data}"/>\n</svg>\n'
+    kept = figures.normal(svg)
+    data = re.search('base64,([^"]+)', kept)
+    assert data
+    stored = Image.open(io.BytesIO(base64.b64decode(data[1])))
+    assert (stored.mode, stored.tobytes()) == (mode, original.tobytes())
+
+
 def test_a_figure_in_a_page_has_its_name_its_own_ids_and_the_colours_of_the_page(drawn: str) -> None:
     first = figures.inline(drawn, "growth", 'A "rising" line')
     second = figures.inline(drawn, "other", "A line")

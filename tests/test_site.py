@@ -91,17 +91,55 @@ def test_figures_are_part_of_the_page_and_take_its_colours(built_site):
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_a_program_is_a_page_with_what_it_printed_and_drew(built_site):
-    page = BeautifulSoup(
-        (built_site / "snippets" / "tensors" / "rank" / "index.html").read_text("utf-8"), "html.parser"
-    )
-    assert "permute(2, 0, 1)" in page.find(class_="jp-OutputArea-output").get_text()
-    assert page.find("img", src=re.compile("^data:image/png"))
+PROGRAM = """# %% [markdown]
+# # Title
+#
+# The formula $x_i$ and a [link](#draw).
+
+# %%
+def draw():
+    \"\"\"Draw one line.\"\"\"
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[0]
 
 
-def test_an_error_in_a_program_fails_the_build(build):
-    said, _ = build({"index.md": "# Title\n"}, {"broken.py": "# %%\n1 / 0\n"})
-    assert "ZeroDivisionError" in said
+# %% [markdown]
+# ## Draw
+
+# %%
+if "get_ipython" in globals():
+    print("`" * 3, "<b>")
+    draw()
+"""
+
+
+def test_a_program_is_a_page_like_any_other_with_what_it_printed_and_drew(build):
+    said, folder = build({"index.md": "# Title\n"}, {"lines.py": PROGRAM})
+    assert not said
+    page = BeautifulSoup((folder / "snippets" / "part" / "lines" / "index.html").read_text("utf-8"), "html.parser")
+    content = page.find("article")
+    code, printed = content.select(".language-python code"), content.select(".language-text code")
+    assert [block.get_text().splitlines()[0] for block in code] == ["def draw():", 'if "get_ipython" in globals():']
+    assert [block.get_text() for block in printed] == ["``` <b>\n"]
+    assert [figure["aria-label"] for figure in content.find_all("svg", class_="figure")] == ["One line"]
+    assert content.find("math")
+    assert not content.find_all(["style", "script", "img"])
+    assert content.find(id="draw")
+    assert {link.get_text(strip=True) for link in page.select(".md-nav--secondary a.md-nav__link")} == {"Draw"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "complaint"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import warnings\nwarnings.warn('old')", "program.py: on standard error: "),
+        ("import matplotlib.pyplot as plt\nplt.subplots()", "program.py: a figure that nothing describes"),
+    ],
+)
+def test_a_program_that_fails_or_warns_or_draws_what_nothing_describes_fails_the_build(build, cell, complaint):
+    said, _ = build({"index.md": "# Title\n"}, {"program.py": f"# %%\n{cell}\n"})
+    assert complaint in said
 
 
 def test_what_programs_printed_is_kept_apart_by_versions(monkeypatch):
@@ -111,17 +149,33 @@ def test_what_programs_printed_is_kept_apart_by_versions(monkeypatch):
     assert programs.cache_folder(ROOT) != here
 
 
-def test_programs_share_their_styles(built_site):
-    page = built_site / "snippets" / "tensors" / "rank" / "index.html"
-    content = BeautifulSoup(page.read_text("utf-8"), "html.parser").find("article")
-    assert not content.find("style")
-    assert (page.parent / content.find("link", rel="stylesheet")["href"]).stat().st_size > 100_000
-
-
 def test_a_chapter_says_whether_its_text_was_tested(build):
     said, folder = build({"index.md": "# Title\n\n```python\nx = 1\n```\n", "reference/tested.md": "# Tested\n"})
     assert not said
     assert "not been tested" in (folder / "index.html").read_text()
+
+
+def test_a_chapter_and_its_program_say_where_their_code_is_to_be_had(build):
+    text = "# Title\n\n```python\nx = 1\n```\n\n[Tested](../reference/tested.md)\n"
+    pages = {"index.md": "# Home\n", "part/one.md": text, "reference/tested.md": "# Tested\n"}
+    said, folder = build(pages, {"one.py": "# %% [markdown]\n# # Program\n\n# %%\nx = 1\n"})
+    assert not said
+    chapter = BeautifulSoup((folder / "part" / "one" / "index.html").read_text(), "html.parser")
+    program = BeautifulSoup((folder / "snippets" / "part" / "one" / "index.html").read_text(), "html.parser")
+    about = [[line.get_text() for line in page.select("h1 ~ .about")] for page in (chapter, program)]
+    assert about[0][0] == "About 1 minute. Take its code along as a notebook or a script."
+    assert about[0][1] == "The code of this page has not been tested since it was last changed."
+    assert about[1] == ["Download it as one.py or one.ipynb. It belongs to this chapter."]
+    assert "x = 1" in (folder / "part" / "one-chapter.py").read_text()
+    assert "http://127.0.0.1:8000/part/one/" in (folder / "part" / "one-chapter.ipynb").read_text()
+    assert (folder / "snippets" / "part" / "one" / "one.py").read_text().endswith("x = 1\n")
+    assert (folder / "snippets" / "part" / "one" / "one.ipynb").is_file()
+
+
+def test_a_page_without_a_program_is_no_chapter_to_take_along(build):
+    said, folder = build({"index.md": "# Home\n\n```python\nx = 1\n```\n", "reference/tested.md": "# Tested\n"})
+    assert not said
+    assert "minute" not in (folder / "index.html").read_text()
 
 
 def test_every_claim_links_to_its_proof(built_site):

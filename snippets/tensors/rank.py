@@ -261,8 +261,9 @@ def draw(steps: Sequence[Step]) -> Figure:
                 "and 100 is the most that can be drawn"
             )
     figure, places = plt.subplots(
-        len(steps), 1, figsize=(9, 0.8 * len(steps) + 0.4), squeeze=False
-    )
+        len(steps), 1, figsize=(9, 0.8 * len(steps) + 0.4), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
     for place, step in zip(places[:, 0], steps, strict=True):
         tensor = step.tensor
         storage = tensor.untyped_storage()
@@ -275,13 +276,12 @@ def draw(steps: Sequence[Step]) -> Figure:
         pale = -max(1, len(at) // 3)
         place.matshow(order[None], cmap="Blues", vmin=pale, aspect="auto")
         for x in set(at.tolist()):
-            color = "white" if order[x] > len(at) / 2 else "black"
+            color = "white" if order[x] > len(at) / 2 else "0.1"
             place.text(
                 x, 0, f"{order[x]:g}",
                 ha="center", va="center", fontsize=8, color=color,
             )  # fmt: skip
         place.set(xticks=[], yticks=[0], yticklabels=[step.operation])
-    figure.tight_layout()
     return figure
 
 

@@ -1,0 +1,243 @@
+"""Which earlier blocks of its page a block needs, found from the names it uses, so that they can be copied together.
+
+The code alone tells; nothing is run. A block needs the blocks that bind the names it uses and those that change
+such an object in place, be it through another name. Where the code does not tell whether a call changes an
+object or two names share one, they are taken to do so: a block too many is a nuisance, a block too few an error.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tensorproof.page import Block, Page
+
+_HARMLESS = {"print", "len", "isinstance"}
+"""Functions that are called for themselves and change nothing."""
+_COPIES = {"clone", "copy", "item", "tolist", "tensor", "zeros", "ones"}
+"""What these return shares no memory with what it was made from."""
+_FILLS = {"append", "extend", "insert", "add", "update"}
+"""Methods after which an object holds what it was given."""
+_CHANGES_ARGUMENTS = {"next", "shuffle", "copyto"}
+_SETTING = re.compile(r"set_|use_|.*seed")
+"""Functions of a module that change what the module does later; others are taken to leave it as it is."""
+
+
+@dataclass
+class Names:
+    """What a piece of code does with the names of its page."""
+
+    uses: set[str] = field(default_factory=set)
+    """Names that it does not bind before it uses them."""
+    binds: set[str] = field(default_factory=set)
+    """Names that it binds whatever happens."""
+    may_bind: set[str] = field(default_factory=set)
+    changes: set[str] = field(default_factory=set)
+    """Names whose objects it may change in place."""
+    sets: set[str] = field(default_factory=set)
+    """Names whose settings it changes, should they be modules."""
+    shares: list[set[str]] = field(default_factory=list)
+    """Groups of names that may stand for one object, or for views of one."""
+    imports: dict[str, str] = field(default_factory=dict)
+    """Names that it imports on top, each with its statement."""
+
+
+def names_of(source: str) -> Names:
+    """What code does with names; nothing if it is an example of wrong syntax."""
+    reader = _Reader()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return reader.names
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            text = ast.unparse(statement)
+            imported = {(each.asname or each.name).partition(".")[0]: text for each in statement.names}
+            reader.names.imports |= imported
+        else:
+            reader.visit(statement)
+    return reader.names
+
+
+class _Reader(ast.NodeVisitor):
+    """Walks over statements in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.names = Names()
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.bind(node.id)
+        elif node.id not in self.names.binds | self.names.imports.keys():
+            self.names.uses.add(node.id)
+
+    def bind(self, name: str) -> None:
+        self.names.binds.add(name)
+        self.names.may_bind.add(name)
+
+    def branches(self, *bodies: Sequence[ast.AST]) -> None:
+        """Read code of which one piece may run: bound is what all of them bind."""
+        before, ends = self.names.binds, []
+        for body in bodies:
+            self.names.binds = set(before)
+            for each in body:
+                self.visit(each)
+            ends.append(self.names.binds)
+        self.names.binds = set.intersection(*ends)
+
+    def visit_If(self, node: ast.If) -> None:
+        self.visit(node.test)
+        self.branches(node.body, node.orelse)
+
+    def visit_While(self, node: ast.While) -> None:
+        self.visit(node.test)
+        self.branches([*node.body, *node.orelse], [])
+
+    def visit_For(self, node: ast.For) -> None:
+        self.visit(node.iter)
+        self.assign(node.target, node.iter)
+        self.branches([node.target, *node.body, *node.orelse], [])
+
+    def visit_Try(self, node: ast.Try) -> None:
+        self.branches([*node.body, *node.orelse], [], *(handler.body for handler in node.handlers))
+        for each in node.finalbody:
+            self.visit(each)
+
+    def visit_scope(self, node: ast.AST) -> None:
+        """A scope of its own: what it takes from the page is what it neither binds nor gets as an argument."""
+        within = _Reader()
+        for child in ast.iter_child_nodes(node):
+            within.visit(child)
+        own = within.names.may_bind | {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+        self.names.uses |= within.names.uses - own - self.names.binds - self.names.imports.keys()
+        self.names.changes |= within.names.changes - own
+
+    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_scope
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.ClassDef) -> None:
+        self.visit_scope(node)
+        self.bind(node.name)
+
+    visit_ClassDef = visit_FunctionDef
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self.visit(node.value)
+        for target in node.targets:
+            self.visit(target)
+            self.assign(target, node.value)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.visit(node.value)
+        self.visit(node.target)
+        self.assign(node.target, node.value)
+
+    def visit_withitem(self, node: ast.withitem) -> None:
+        self.generic_visit(node)
+        if node.optional_vars:
+            self.assign(node.optional_vars, node.context_expr)
+
+    def assign(self, target: ast.expr, value: ast.expr) -> None:
+        """Note what becomes of objects: which are changed, and which names they have from now on."""
+        match target, value:
+            case (ast.Tuple(elts=targets), ast.Tuple(elts=values) | ast.Call(func=ast.Name("zip"), args=values)):
+                for each, one in zip(targets, values, strict=False):
+                    self.assign(each, one)
+                return
+        for part in ast.walk(target):
+            if isinstance(part, ast.Subscript | ast.Attribute):
+                self.names.changes |= _roots(part)
+                self.names.sets |= _roots(part)
+        self.names.shares.append(_roots(target) | _shared(value))
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self.visit(node.value)
+        for name in _roots(node.target):
+            self.visit(ast.Name(name, ast.Load()))
+        self.names.changes |= _roots(node.target)
+
+    def visit_Delete(self, node: ast.Delete) -> None:
+        self.generic_visit(node)
+        self.names.changes |= {name for each in node.targets for name in _roots(each)}
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        self.generic_visit(node)
+        match node.value:
+            case ast.Call(func=ast.Name(id=name), args=arguments) if name not in _HARMLESS:
+                self.names.changes |= {name for each in arguments for name in _roots(each)}
+            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=arguments):
+                self.names.changes |= _roots(owner)
+                if _SETTING.match(method):
+                    self.names.sets |= _roots(owner)
+                if method in _FILLS:
+                    self.names.shares.append(_roots(owner).union(*map(_shared, arguments)))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        match node.func:
+            case ast.Attribute(attr=name) | ast.Name(id=name) if name.endswith("_") or name in _CHANGES_ARGUMENTS:
+                self.names.changes |= _roots(node.func).union(*map(_roots, node.args))
+        self.names.changes |= {name for each in node.keywords if each.arg == "out" for name in _roots(each.value)}
+
+
+def _roots(node: ast.expr) -> set[str]:
+    """The names at the root of `x`, `x.y[0]`, `x.f().g` or of each element of a tuple."""
+    match node:
+        case ast.Name(id=name):
+            return {name}
+        case ast.Attribute(value=value) | ast.Subscript(value=value) | ast.Starred(value=value):
+            return _roots(value)
+        case ast.Call(func=function):
+            return _roots(function)
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return {name for element in elements for name in _roots(element)}
+    return set()
+
+
+def _shared(node: ast.expr) -> set[str]:
+    """The names whose objects may be, or hold, or share memory with, what an expression gives."""
+    match node:
+        case ast.Constant() | ast.BinOp() | ast.UnaryOp() | ast.Compare() | ast.JoinedStr():
+            return set()
+        case ast.Call(func=ast.Attribute(attr=name)) if name in _COPIES:
+            return set()
+        case ast.Name(id=name):
+            return {name}
+        case ast.Subscript(value=value):
+            return _shared(value)
+    return {name for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for name in _shared(child)}
+
+
+def needed(page: Page, block: Block) -> tuple[list[str], list[Block]]:
+    """What a block needs from above, in the order of the page.
+
+    An answer to an exercise is taken together with its check, and no other block needs it: it leaves nothing behind.
+
+    Returns:
+        Import statements that stand in other blocks than those, and blocks.
+    """
+    before = page.blocks[: page.blocks.index(block)]
+    earlier = [(each, names_of(each.source)) for each in before if each.role not in ("solution", "wrong")]
+    imported = {name: text for _, names in earlier for name, text in names.imports.items()}
+    wanted = names_of(block.source + (block.check.source if block.check else "")).uses
+    imports: set[str] = set()
+    blocks: list[Block] = []
+    for at in range(len(earlier) - 1, -1, -1):
+        each, names = earlier[at]
+        groups = [group - imported.keys() for _, known in earlier[: at + 1] for group in known.shares]
+        changed = _all_of(names.changes - imported.keys(), groups) | names.sets & imported.keys()
+        if wanted & (names.binds | names.may_bind | changed):
+            blocks.insert(0, each)
+            wanted = wanted - names.binds - names.imports.keys() | names.uses
+        else:
+            imports |= {names.imports[name] for name in wanted & names.imports.keys()}
+            wanted -= names.imports.keys()
+    return sorted(imports), blocks
+
+
+def _all_of(names: set[str], groups: Iterable[set[str]]) -> set[str]:
+    """Names, and all that share something with them."""
+    while more := {name for group in groups if group & names for name in group} - names:
+        names = names | more
+    return names

@@ -1,0 +1,223 @@
+"""The code of a page to take along runs from end to end, and prints what the page shows."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from fresh import run_file, run_notebook
+
+from tensorproof import downloads
+from tensorproof.page import Block, Page, Result
+from tensorproof.results import mismatches
+from tensorproof.session import Outcome
+
+ROOT = Path(__file__).parent.parent
+URL = "https://example.org/part/page/"
+CHAPTERS = {
+    file.relative_to(ROOT / "docs").as_posix(): Page.read(file)
+    for file in sorted((ROOT / "docs").rglob("*.md"))
+    if (ROOT / "snippets" / file.relative_to(ROOT / "docs")).with_suffix(".py").exists()
+}
+every_chapter = pytest.mark.parametrize("page", CHAPTERS.values(), ids=CHAPTERS)
+
+
+def that_run(page: Page) -> list[Block]:
+    return [block for block in page.blocks if block.role not in ("solution", "wrong")]
+
+
+@every_chapter
+def test_the_script_of_a_chapter_prints_what_the_chapter_shows(page: Page, tmp_path: Path) -> None:
+    outcome = run_file(downloads.script(page, URL), tmp_path)
+    shown = [result.shown for block in that_run(page) for result in block.results if result.kind != "figure"]
+    everything = replace(page.blocks[0], results=[Result("text", 1, 1, "\n".join(shown), "")])
+    assert [str(each) for each in mismatches(page, everything, outcome)] == []
+
+
+@every_chapter
+def test_the_notebook_of_a_chapter_prints_what_the_chapter_shows(page: Page, tmp_path: Path) -> None:
+    ran = run_notebook(downloads.notebook(page, URL), tmp_path)
+    cells = [cell for cell in ran.cells if cell.cell_type == "code"]
+    for block, cell in zip(that_run(page), cells, strict=True):
+        outputs = cell.outputs
+        printed = "".join(output.text for output in outputs if output.output_type == "stream")
+        errors = [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
+        pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+        assert len(pictures) == len(block.figures)
+        results = [result for result in block.results if result.kind != "figure"]
+        outcome = Outcome(printed=printed, error="".join(errors))
+        assert [str(each) for each in mismatches(page, replace(block, results=results), outcome)] == []
+
+
+TEXT = """# Title
+
+A [chapter](other.md#a-part), [home](../index.md), a [program](../../snippets/part/page.py), [here](#two) and
+[elsewhere](https://example.org/). The formula $x_i$.
+
+<!-- proves: claim -->
+```python
+import torch
+
+print(torch.ones(1))
+```
+
+```text
+tensor([1.])
+```
+
+## Two
+
+??? question "What does it raise?"
+
+    ```python
+    torch.ones(2).view(3)
+    ```
+
+    ```pytb
+    RuntimeError: shape '[3]' is invalid for input of size 2
+    ```
+
+    Three is not two.
+
+<explore-strides>
+
+A worked example.
+
+</explore-strides>
+
+## Exercise: one
+
+```python
+def f():
+    pass
+```
+
+```python
+assert f()
+```
+
+```pytb
+AssertionError
+```
+
+??? failure "Wrong"
+
+    ```python
+    def f():
+        return 0
+    ```
+
+    ```pytb
+    AssertionError
+    ```
+
+    No text of an answer.
+
+??? success "Solution"
+
+    ```python
+    def f():
+        return 1
+    ```
+"""
+SCRIPT = """# %% [markdown]
+# # Title
+#
+# The code of <https://example.org/part/page/>. Run it from the top: it prints what the
+# chapter shows.
+#
+# A [chapter](https://example.org/part/other/#a-part), [home](https://example.org/), a
+# [program](https://example.org/snippets/part/page/),
+# [here](https://example.org/part/page/#two) and
+# [elsewhere](https://example.org/). The formula $x_i$.
+
+# %%
+import torch
+
+print(torch.ones(1))
+
+# %% [markdown]
+# ## Two
+#
+# **What does it raise?**
+
+# %%
+try:
+    torch.ones(2).view(3)
+except RuntimeError as error:
+    print(f"RuntimeError: {error}")
+
+
+# %% [markdown]
+# Three is not two.
+#
+# A worked example.
+
+# %% [markdown]
+# ## Exercise: one
+
+# %%
+def f():
+    pass
+
+
+# %%
+try:
+    assert f()
+except AssertionError as error:
+    print(f"AssertionError: {error}")
+
+# %% [markdown]
+# A solution, and answers that look right and are wrong:
+# <https://example.org/part/page/#exercise-one>
+"""
+
+
+def test_a_script_holds_text_and_blocks_and_neither_results_nor_answers() -> None:
+    assert downloads.script(Page.parse(TEXT, Path("page.md")), URL) == SCRIPT
+
+
+def test_a_notebook_holds_the_same_and_goes_on_past_what_raises() -> None:
+    text = downloads.notebook(Page.parse(TEXT, Path("page.md")), URL)
+    made = nbformat.reads(text, as_version=4)
+    nbformat.validate(made)
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    assert [cell.source.splitlines()[-1] for cell in code] == [
+        "print(torch.ones(1))",
+        "torch.ones(2).view(3)",
+        "    pass",
+        "assert f()",
+    ]
+    assert [cell.metadata.get("tags", []) for cell in code] == [[], ["raises-exception"], [], ["raises-exception"]]
+    assert not any(cell.outputs for cell in code)
+    assert text == downloads.notebook(Page.parse(TEXT, Path("page.md")), URL), "two builds differ"
+
+
+def test_a_script_wraps_text_and_leaves_tables_formulae_and_code_alone() -> None:
+    long = "word " * 40
+    table = f"| {long}|\n|---|\n| {long}|"
+    made = downloads.script(Page.parse(f"# Title\n\n{long}\n\n{table}\n\n$${long}$$\n", Path("page.md")), URL)
+    lengths = [len(line) for line in made.splitlines() if line.startswith("# word")]
+    assert len(lengths) > 1
+    assert max(lengths) <= 88
+    assert f"# | {long}|" in made
+    assert f"# $${long}$$" in made
+
+
+def test_an_example_of_wrong_syntax_is_a_comment_in_a_script() -> None:
+    text = "# Title\n\n```python\nprint x\n```\n\n```pytb\nSyntaxError: ...\n```\n"
+    assert "\n# print x\n" in downloads.script(Page.parse(text, Path("page.md")), URL)
+    made = json.loads(downloads.notebook(Page.parse(text, Path("page.md")), URL))
+    assert made["cells"][-1]["source"] == ["print x"]
+
+
+def test_a_program_is_a_notebook_cell_by_cell(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("# %% [markdown]\n# # Title\n\n# %%\nx = 1\n\n# %%\nprint(x)\n")
+    made = nbformat.reads(downloads.program_as_notebook(program), as_version=4)
+    assert [(cell.cell_type, cell.source) for cell in made.cells] == [
+        ("markdown", "# Title"),
+        ("code", "x = 1"),
+        ("code", "print(x)"),
+    ]

@@ -1,6 +1,9 @@
 """Every page of the site in a real browser, light and dark: nothing fails, nothing leaves the site, all can read it."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,12 @@ def test_a_sound_page_is_not_complained_of(planted):
     assert visited.complaints == []
     assert findings(visited) == []
     assert len(SOUND) < visited.transferred < 1000
+
+
+def test_all_that_a_page_fetches_is_counted(planted):
+    script = "<script>fetch('index.html')</script><script>fetch('index.html?again')</script>"
+    once, thrice = planted(SOUND).transferred, planted(SOUND + script).transferred
+    assert 2.5 * once < thrice < 4 * once
 
 
 @pytest.mark.parametrize(
@@ -235,3 +244,15 @@ def test_paper_shows_every_answer(visit):
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.success .language-python").first.is_visible()
+
+
+@pytest.mark.parametrize(("where", "expected"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")])
+def test_without_chromium_one_line_says_what_was_not_tested_and_in_ci_that_is_an_error(where, expected):
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | where
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_browser.py::test_a_sound_page_is_not_complained_of"]
+    environment |= {"CHROMIUM": "nowhere"}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert re.search(expected, run.stdout)
+    assert re.search(
+        "tests/browser.py:1: no Chromium, so nothing was tested in a browser: `apt-get install chromium`", run.stdout
+    )

@@ -40,7 +40,7 @@ def with_tooltips(html: str, terms: dict[str, str], glossary: str) -> str:
         terms: Terms and their meanings.
         glossary: The address of the glossary, relative to the page.
     """
-    ahead = {term for term in terms if f"<strong>{term}</strong>" not in html}
+    ahead = {term for term in terms if not re.search(rf"<strong>{term}(s|es)?</strong>", html, re.IGNORECASE)}
     if not ahead:
         return html
     word = re.compile(rf"\b({'|'.join(sorted(ahead, key=len, reverse=True))})(s|es)?\b", re.IGNORECASE)

@@ -8,6 +8,7 @@ page for text that may vary, and numbers with a decimal point, which may differ 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,7 @@ def _same_token(shown: str, actual: str) -> bool:
         return True
     if not (_FLOAT.fullmatch(shown) and _FLOAT.fullmatch(actual)):
         return False
-    a, b = float(shown), float(actual)
-    return abs(a - b) <= RELATIVE_TOLERANCE * max(abs(a), abs(b))
+    return math.isclose(float(shown), float(actual), rel_tol=RELATIVE_TOLERANCE)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def test_a_word_leads_to_the_glossary_and_tells_what_it_means():
         ("<svg><text>rank</text></svg><p>rank</p>", "<svg><text>rank</text></svg><p>[rank]</p>"),
         ("<summary>rank</summary><p>rank</p>", "<summary>rank</summary><p>[rank]</p>"),
         ("<p>A rank. The <strong>rank</strong> is</p>", "<p>A rank. The <strong>rank</strong> is</p>"),
+        ("<p>A rank. <strong>Ranks</strong> are</p>", "<p>A rank. <strong>Ranks</strong> are</p>"),
     ],
 )
 def test_a_word_is_linked_where_it_stands_in_text_for_the_first_time(html, expected):
@@ -70,7 +71,7 @@ def test_the_glossary_is_in_alphabetical_order_and_every_entry_is_read():
 def test_every_word_that_a_chapter_defines_is_in_the_glossary():
     terms = set(glossary.read(DOCS / glossary.PAGE))
     defined = {
-        (file.name, word)
+        (file.name, word.lower())
         for file in DOCS.rglob("*/*.md")
         if file.parent.name != "reference"
         for word in re.findall(r"\*\*(\w[\w ]*)\*\*", file.read_text("utf-8"))

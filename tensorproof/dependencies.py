@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from tensorproof.page import Block, Page
 
@@ -44,6 +45,7 @@ class Names:
     """Names that it imports on top, each with its statement."""
 
 
+@cache  # each block is asked for by all that stand below it, and again after each edit that `mkdocs serve` sees
 def names_of(source: str) -> Names:
     """What code does with names; nothing if it is an example of wrong syntax."""
     reader = _Reader()

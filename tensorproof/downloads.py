@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -29,8 +30,23 @@ def notebook(page: Page, url: str) -> str:
         page: The page.
         url: Its address on the site.
     """
+    return _notebook_of(page.text, page.path, url)
+
+
+def script(page: Page, url: str) -> str:
+    """The page as a Python file in cells (`# %%`). What a block raises is printed, and the script goes on.
+
+    Args:
+        page: The page.
+        url: Its address on the site.
+    """
+    return _script_of(page.text, page.path, url)
+
+
+@cache  # by the text: `mkdocs serve` makes all pages anew after each edit
+def _notebook_of(text: str, path: Path, url: str) -> str:
     cells = []
-    for part in _parts(page, url):
+    for part in _parts(Page.parse(text, path), url):
         if isinstance(part, str):
             cells.append(new_markdown_cell(part))  # type: ignore[no-untyped-call]
         else:
@@ -40,10 +56,10 @@ def notebook(page: Page, url: str) -> str:
     return str(jupytext.writes(_notebook(cells), "ipynb"))
 
 
-def script(page: Page, url: str) -> str:
-    """The page as a Python file in cells (`# %%`). What a block raises is printed, and the script goes on."""
+@cache
+def _script_of(text: str, path: Path, url: str) -> str:
     cells = []
-    for part in _parts(page, url):
+    for part in _parts(Page.parse(text, path), url):
         if isinstance(part, str):
             cells.append(new_markdown_cell(_wrapped(part)))  # type: ignore[no-untyped-call]
         else:
@@ -52,9 +68,10 @@ def script(page: Page, url: str) -> str:
     return str(jupytext.writes(_notebook(cells), "py:percent"))
 
 
-def program_as_notebook(program: Path) -> str:
+@cache
+def program_as_notebook(source: str) -> str:
     """A program in cells (`# %%`) as a Jupyter notebook."""
-    return str(jupytext.writes(_notebook(jupytext.read(program)["cells"]), "ipynb"))
+    return str(jupytext.writes(_notebook(jupytext.reads(source, "py:percent")["cells"]), "ipynb"))
 
 
 def _notebook(cells: list[NotebookNode]) -> NotebookNode:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import os
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def is_program(html: str) -> bool:
     return '<div class="jupyter-wrapper">' in html
 
 
+@cache  # by what it printed: `mkdocs serve` makes all pages anew after each edit
 def as_page(program: Path, html: str) -> tuple[str, list[str]]:
     """A program as a page: its cells, and below each cell what it printed and drew.
 

@@ -38,9 +38,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name = program.relative_to(root)
         files.append(File(name.as_posix(), str(root), config.site_dir, config.use_directory_urls))
         folder = name.with_suffix("")
+        source = program.read_text("utf-8")
         offered = {
-            f"{folder}/{name.name}": program.read_text("utf-8"),
-            f"{folder}/{name.stem}.ipynb": downloads.program_as_notebook(program),
+            f"{folder}/{name.name}": source,
+            f"{folder}/{name.stem}.ipynb": downloads.program_as_notebook(source),
         }
         chapter = Path(config.docs_dir, *name.parts[1:]).with_suffix(".md")
         if chapter.is_file():

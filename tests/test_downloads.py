@@ -212,9 +212,8 @@ def test_an_example_of_wrong_syntax_is_a_comment_in_a_script() -> None:
     assert made["cells"][-1]["source"] == ["print x"]
 
 
-def test_a_program_is_a_notebook_cell_by_cell(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text("# %% [markdown]\n# # Title\n\n# %%\nx = 1\n\n# %%\nprint(x)\n")
+def test_a_program_is_a_notebook_cell_by_cell() -> None:
+    program = "# %% [markdown]\n# # Title\n\n# %%\nx = 1\n\n# %%\nprint(x)\n"
     made = nbformat.reads(downloads.program_as_notebook(program), as_version=4)
     assert [(cell.cell_type, cell.source) for cell in made.cells] == [
         ("markdown", "# Title"),

@@ -20,6 +20,7 @@ from tensorproof import standalone
 from tensorproof.page import Block, Page
 
 _BOX = re.compile(r'^ *(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
+_NEEDS = "It needs `pip install torch torchvision matplotlib scikit-learn scikit-image`."
 _OF_THE_SITE = re.compile(r"^ *(<!--.*-->|</?explore-\w+>)$")
 
 
@@ -94,7 +95,7 @@ def _parts(page: Page, url: str) -> Iterator[str | Block]:
         else:
             text.append(part)
             if part.startswith("# "):
-                text += ["", f"The code of <{url}>. Run it from the top: it prints what the chapter shows."]
+                text += ["", f"The code of <{url}>. Run it from the top: it prints what the chapter shows.", "", _NEEDS]
     if "".join(text).strip():
         yield re.sub(r"\n{3,}", "\n\n", "\n".join(text)).strip("\n")
 
@@ -121,7 +122,7 @@ def _lines_and_blocks(page: Page, url: str) -> Iterator[str | Block]:
             boxes.append((indent, box["kind"]))
             if box["kind"] == "success":
                 yield f"A solution, and answers that look right and are wrong: <{url}#{anchor}>"
-            elif box["kind"] != "failure" and box["title"]:
+            elif box["kind"] not in ("failure", "question") and box["title"]:  # a question comes before its answer
                 yield f"**{box['title']}**"
         elif not any(kind in ("success", "failure") for _, kind in boxes):
             yield _with_absolute_links(line[4 * len(boxes) :], url)

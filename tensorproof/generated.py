@@ -18,7 +18,7 @@ def about_chapter(docs: Path, name: str) -> str:
     """
     stem = PurePosixPath(name).stem
     minutes = _number(reading.minutes(Page.read(docs / name)), "minute")
-    files = f"a [notebook]({stem}-chapter.ipynb) or a [script]({stem}-chapter.py)"
+    files = f"a [notebook]({stem}-chapter.ipynb){{ download }} or a [script]({stem}-chapter.py){{ download }}"
     return f"About {minutes}. Take its code along as {files}."
 
 
@@ -30,7 +30,9 @@ def about_program(docs: Path, name: str) -> str:
         name: The program, relative to the folder beside it: `snippets/tensors/rank.py`.
     """
     path = PurePosixPath(name)
-    files = " or ".join(f"[{path.stem}{kind}]({path.stem}/{path.stem}{kind})" for kind in (".py", ".ipynb"))
+    files = " or ".join(
+        f"[{path.stem}{kind}]({path.stem}/{path.stem}{kind}){{ download }}" for kind in (".py", ".ipynb")
+    )
     chapter = PurePosixPath(*path.parts[1:]).with_suffix(".md")
     above = "../" * (len(path.parts) - 1)
     belongs = f" It belongs to [this chapter]({above}{chapter})." if (docs / chapter).is_file() else ""
@@ -54,8 +56,9 @@ def about_tests(docs: Path, name: str) -> str:
 
 
 def _counts(counts: dict[str, Any]) -> str:
-    """What ran on a page, in words: `34 blocks ran: 19 results, 14 errors, 1 figure, 2 exercises`."""
-    said = [_number(counts[kind], kind.removesuffix("s")) for kind in record.COUNTED[1:] if counts[kind]]
+    """What ran on a page, in words: `34 blocks ran: 19 results, 14 expected errors, 1 figure, 2 exercises`."""
+    names = {kind: kind.removesuffix("s") for kind in record.COUNTED[1:]} | {"errors": "expected error"}
+    said = [_number(counts[kind], name) for kind, name in names.items() if counts[kind]]
     if counts["skips"]:
         said.append(f"{len(counts['skips'])} skipped")
     return f"{_number(counts['blocks'], 'block')} ran: {', '.join(said) or 'nothing shown'}"

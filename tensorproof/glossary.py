@@ -30,6 +30,11 @@ def anchor(term: str) -> str:
     return term.replace(" ", "-")
 
 
+def forms(term: str) -> set[str]:
+    """A term and its plural."""
+    return {term, f"{term}s", f"{term}es", re.sub("ix$", "ices", term)}
+
+
 def with_tooltips(html: str, terms: dict[str, str], glossary: str) -> str:
     """The content of a page in which each term, where it appears first, tells what it means.
 
@@ -40,13 +45,15 @@ def with_tooltips(html: str, terms: dict[str, str], glossary: str) -> str:
         terms: Terms and their meanings.
         glossary: The address of the glossary, relative to the page.
     """
-    ahead = {term for term in terms if not re.search(rf"<strong>{term}(s|es)?</strong>", html, re.IGNORECASE)}
+    bold = {word.lower() for word in re.findall(r"<strong>(.*?)</strong>", html)}
+    ahead = {term for term in terms if bold.isdisjoint(forms(term))}
     if not ahead:
         return html
-    word = re.compile(rf"\b({'|'.join(sorted(ahead, key=len, reverse=True))})(s|es)?\b", re.IGNORECASE)
+    term_of = {form: term for term in ahead for form in forms(term)}
+    word = re.compile(rf"\b({'|'.join(sorted(term_of, key=len, reverse=True))})\b", re.IGNORECASE)
 
     def link(match: re.Match[str]) -> str:
-        term = match[1].lower()
+        term = term_of[match[1].lower()]
         if term not in ahead:
             return match[0]
         ahead.remove(term)

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import PAGE_BUDGET, PROGRAM_BUDGET, Server, Visit
 
 from tensorproof import standalone
-from tensorproof.page import Block, Page
+from tensorproof.page import Page
 
 ROOT = Path(__file__).parent.parent
 
@@ -130,19 +130,10 @@ CHAPTERS_WITH_CODE = {
 }
 
 
-def in_explorable(page: Page, block: Block) -> bool:
-    above = "\n".join(page.text.split("\n")[: block.line])
-    return above.count("\n<explore-") > above.count("\n</explore-")
-
-
 @pytest.mark.parametrize("url", CHAPTERS_WITH_CODE)
 def test_the_second_copy_button_copies_a_block_with_what_it_needs(visit, url):
     visited = visit(url)
     open_answers(visited)
-    # The worked example of an explorable gives way to what can be tried, so it is no block to copy.
-    visited.page.evaluate(
-        "document.querySelectorAll('article *').forEach(e => /^EXPLORE-/.test(e.tagName) && e.remove())"
-    )
     copied = {}
     for code in visited.page.query_selector_all(".language-python.highlight"):
         source = code.query_selector("code").inner_text()
@@ -153,7 +144,7 @@ def test_the_second_copy_button_copies_a_block_with_what_it_needs(visit, url):
     expected = {}
     for block in page.blocks:
         text = standalone.with_needs(page, block)
-        if text != block.source and not in_explorable(page, block):
+        if text != block.source:
             expected.setdefault(block.source.strip(), []).append(text)
     assert copied == expected
     assert len(copied) > len(page.blocks) / 2
@@ -163,7 +154,6 @@ def search(visited: Visit, words: str) -> list[list[str]]:
     """Addresses of what the search field offers: the pages, best first, and for each the sections that fit."""
     visited.page.keyboard.press("/")
     visited.page.keyboard.insert_text(words)
-    visited.page.keyboard.press("Shift")  # the field looks at its words when a key is let go
     visited.page.wait_for_selector(".md-search-result__item", timeout=5000)
     items = "items => items.map(item => [...item.querySelectorAll('a')].map(link => link.href))"
     found = visited.page.eval_on_selector_all(".md-search-result__item", items)
@@ -176,6 +166,13 @@ def search(visited: Visit, words: str) -> list[list[str]]:
         ("only one dimension can be inferred", "tensors/views/#view-keeps-the-order"),
         ("mat1 and mat2 shapes cannot be multiplied", "tensors/batches/#nnlinear-takes-any-rank-from-1"),
         ("Boolean value of Tensor is ambiguous", "tensors/rank/#what-comes-out-is-still-a-tensor"),
+        (
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x10 and 20x5)",
+            "tensors/batches/#nnlinear-takes-any-rank-from-1",
+        ),
+        ("shape '[5, 7]' is invalid for input of size 12", "tensors/views/#view-keeps-the-order"),
+        ("expected sequence of length 4 at dim 1 (got 3)", "tensors/rank/#every-row-is-as-long-as-the-next"),
+        ("batchnorm1d", "tensors/batches/#other-layers-insist-on-a-rank"),
         ("is_contiguous", "tensors/views/#a-transpose-moves-no-byte"),
         ("nn.Linear", "tensors/batches/#nnlinear-takes-any-rank-from-1"),
         ("matrix_rank", "tensors/rank/#three-names-for-the-rank-two-for-the-shape"),
@@ -188,6 +185,17 @@ def test_search_finds_an_error_message_or_a_name(visit, words, place):
     visited = visit("")
     assert any(place in links for links in search(visited, words)[:2])
     assert visited.complaints == []
+
+
+def test_an_empty_search_field_shows_no_results_and_pasted_words_are_searched(visit):
+    page = visit("tensors/rank/").page
+    page.keyboard.press("/")
+    page.get_by_text("Type to start searching").wait_for()
+    page.keyboard.insert_text("squeeze")
+    page.wait_for_selector(".md-search-result__item")
+    page.fill("[data-md-component=search-query]", "")
+    page.get_by_text("Type to start searching").wait_for()
+    assert not page.query_selector(".md-search-result__item")
 
 
 def test_search_loads_nothing_before_it_is_used(visit):

@@ -127,6 +127,8 @@ SCRIPT = """# %% [markdown]
 # The code of <https://example.org/part/page/>. Run it from the top: it prints what the
 # chapter shows.
 #
+# It needs `pip install torch torchvision matplotlib scikit-learn scikit-image`.
+#
 # A [chapter](https://example.org/part/other/#a-part), [home](https://example.org/), a
 # [program](https://example.org/snippets/part/page/),
 # [here](https://example.org/part/page/#two) and
@@ -139,8 +141,6 @@ print(torch.ones(1))
 
 # %% [markdown]
 # ## Two
-#
-# **What does it raise?**
 
 # %%
 try:

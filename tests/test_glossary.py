@@ -9,7 +9,7 @@ from tensorproof import glossary
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TERMS = {"stride": "Places to walk.", "rank": 'How many "indices".', "row of views": "Some."}
+TERMS = {"matrix": "Of rank 2.", "stride": "Places to walk.", "rank": 'How many "indices".', "row of views": "Some."}
 
 
 def linked(html: str) -> str:
@@ -36,6 +36,7 @@ def test_a_word_leads_to_the_glossary_and_tells_what_it_means():
     [
         ("<p>A rank and a rank.</p><p>Rank.</p>", "<p>A [rank] and a rank.</p><p>Rank.</p>"),
         ("<p>Strides and ranks.</p>", "<p>[Strides] and [ranks].</p>"),
+        ("<p>Two matrices and a matrix.</p>", "<p>Two [matrices] and a matrix.</p>"),
         ("<p>A row of views.</p>", "<p>A [row of views].</p>"),
         ("<p>Franked and ranking.</p>", "<p>Franked and ranking.</p>"),
         ("<h2>A rank</h2><p>A rank.</p>", "<h2>A rank</h2><p>A [rank].</p>"),

@@ -2,7 +2,7 @@
 
 /**
  * Define the element `name`. When a reader comes within a screen of one, `load` imports its module, and the `build` of
- * that module fills it. An element that leaves the page and comes back is as its reader left it.
+ * that module fills it. An element that is moved stays as its reader left it.
  */
 export function define(name, load) {
   class Explorable extends HTMLElement {

@@ -248,7 +248,7 @@ class Widget {
     this.#detail.replaceChildren(
       make("h3", {}, `Storage of ${name}`, ...(name === "x" ? [] : [make("mark", {}, "new storage")])),
       make("ol", { class: "strip" }, ...values.map((value, place) => placeBox(place, value, visits[place], at.length))),
-      make("p", { class: "hint" }, "Above each number its place, below it the order of the visits."),
+      make("p", { class: "hint" }, "Above each number its place, below it the order of the visits. Point at a number, or walk with the arrow keys."),
       this.#sum,
       make("h3", {}, "Elements of ", make("code", {}, chain.join(""))),
       make("div", { class: "wide" }, at.length ? elementTables(tensor, at) : "None: a size is 0."),
@@ -315,9 +315,9 @@ class Widget {
   }
 }
 
-/** Put the widget in place of the worked example, `x = ….reshape(3, 4)` and `y = x…`, and start where that does. */
+/** Put the widget above the worked example, `x = ….reshape(3, 4)` and `y = x…`, and start where that does. */
 export function build(element) {
   const code = element.querySelector(".language-python code").textContent;
   const [shape, chain] = [/^x = .*\.reshape\((.*)\)/m, /^y = (.*)/m].map((line) => line.exec(code)[1]);
-  element.replaceChildren(new Widget(shape, chain).form);
+  element.prepend(new Widget(shape, chain).form);
 }

@@ -382,7 +382,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable, chain):
 
 def test_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
-    targets = page.locator("explore-strides :is(button, [data-element], .steps label, input[type=text])")
+    targets = page.locator("explore-strides form :is(button, [data-element], .steps label, input[type=text])")
     sizes = [(box["width"], box["height"]) for box in (target.bounding_box() for target in targets.all())]
     assert min(min(size) for size in sizes) >= 24
 

@@ -76,15 +76,19 @@ def as_page(program: Path, html: str) -> tuple[str, list[str]]:
             parts.append(cell["source"])
             continue
         parts.append(_fence("python", cell["source"]))
+        printed = ""  # it comes in pieces, cut where the kernel happened to send it
         for output in next(outputs).select(".jp-OutputArea-output"):
             if output.get("data-mime-type") == "application/vnd.jupyter.stderr":
                 raise ProgramError(f"{program}: on standard error: {output.get_text().strip()}")
             if picture := output.find("img"):
+                parts += [_fence("text", printed)] * bool(printed)
+                printed = ""
                 parts.append(_PLACE.format(len(drawn)))
                 alt = _described(program, cell["source"])
                 drawn.append(figures.inline(_svg(picture), f"{program.stem}-{len(drawn)}", alt))
             else:
-                parts.append(_fence("text", output.get_text().rstrip("\n")))
+                printed += (output.find("pre") or output).get_text()
+        parts += [_fence("text", printed)] * bool(printed)
     return "\n\n".join(parts), drawn
 
 
@@ -97,7 +101,7 @@ def with_figures(html: str, drawn: list[str]) -> str:
 
 def _fence(language: str, text: str) -> str:
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{ticks}{language}\n{text}\n{ticks}"
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
 def _svg(picture: Tag) -> str:

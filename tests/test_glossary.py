@@ -75,7 +75,7 @@ def test_every_word_that_a_chapter_defines_is_in_the_glossary():
         (file.name, word.lower())
         for file in DOCS.rglob("*/*.md")
         if file.parent.name != "reference"
-        for word in re.findall(r"\*\*(\w[\w ]*)\*\*", file.read_text("utf-8"))
+        for word in re.findall(r"\*\*(\w[\w -]*)\*\*", file.read_text("utf-8"))
     }
     assert defined
     assert {

@@ -109,7 +109,11 @@ def draw():
 
 # %%
 if "get_ipython" in globals():
-    print("`" * 3, "<b>")
+    import time
+
+    print("`" * 3, "<b>", flush=True)
+    time.sleep(0.5)  # what follows comes as another piece of output
+    print("below")
     draw()
 """
 
@@ -121,7 +125,7 @@ def test_a_program_is_a_page_like_any_other_with_what_it_printed_and_drew(build)
     content = page.find("article")
     code, printed = content.select(".language-python code"), content.select(".language-text code")
     assert [block.get_text().splitlines()[0] for block in code] == ["def draw():", 'if "get_ipython" in globals():']
-    assert [block.get_text() for block in printed] == ["``` <b>\n"]
+    assert [block.get_text() for block in printed] == ["``` <b>\nbelow\n"]
     assert [figure["aria-label"] for figure in content.find_all("svg", class_="figure")] == ["One line"]
     assert content.find("math")
     assert not content.find_all(["style", "script", "img"])

@@ -1,15 +1,7 @@
 /** Reads a chain of operations as Python writes it, `x.T[1:].reshape(2, -1)`, and runs it one step at a time. */
 
+import { NUMBER, pieces, readNumbers, Unread } from "./read.js";
 import * as views from "./views.js";
-
-/** Text that cannot be used: the piece, why, and in a word what it is. */
-export class Unread extends Error {
-  constructor(piece, message, name = "Not understood") {
-    super(message);
-    this.piece = piece;
-    this.name = name;
-  }
-}
 
 /** How many numbers a method takes, from and to, or null where that depends on the tensor. */
 const METHODS = {
@@ -27,30 +19,8 @@ const UNDERSTOOD =
   `Understood are ${Object.keys(METHODS).join(", ")} with whole numbers in parentheses, T, mT, and brackets with ` +
   "numbers, slices, None and one ...";
 
-// At most nine digits, which JavaScript holds exactly.
-const NUMBER = /^-?(0|[1-9]\d{0,8})$/;
 // A name with or without arguments, or an index. What these enclose stays whole, for messages quote it.
 const STEP = /^\s*(?:\.\s*([A-Za-z]\w*)\s*(\((?:[^()]|\([^()]*\))*\))?|\[((?:[^[\]]|\[[^[\]]*\])*)\])/;
-
-/** What stands between commas. Python allows one comma more at the end. */
-function pieces(text) {
-  const parts = text.split(",").map((part) => part.trim());
-  if (!parts.at(-1)) parts.pop();
-  return parts;
-}
-
-/** The numbers in `2, 3`, `(2, 3)` or `[2, 3]`, or nothing where something else is written. */
-function readNumbers(text) {
-  const parts = pieces(text.trim().replace(/^\((.*)\)$|^\[(.*)\]$/s, "$1$2"));
-  return parts.every((part) => NUMBER.test(part)) ? parts.map(Number) : undefined;
-}
-
-/** The sizes of a shape. Throws `Unread` where they are no whole numbers. */
-export function readShape(text) {
-  const sizes = readNumbers(text);
-  if (!sizes) throw new Unread(text, "A shape is written as whole numbers: 2, 3, 4");
-  return sizes;
-}
 
 /** The operation that a method does with its arguments, or nothing where Python would not take them. */
 function readMethod(name, given) {

@@ -1,7 +1,8 @@
 /** What `<explore-strides>` becomes: a chain of operations to write, and the storage of every tensor on its way. */
 
-import { readShape, run, Unread } from "./chain.js";
-import { field, make } from "./parts.js";
+import { run } from "./chain.js";
+import { attempt, bracketed, field, make, say, stopAt, term, times, tint, walk } from "./parts.js";
+import { readShape, Unread } from "./read.js";
 import { arange, count, indexOf, isContiguous, places, reshape, tuple, view } from "./views.js";
 
 const EXAMPLES = [
@@ -23,22 +24,7 @@ function start(text) {
   throw new Unread(text, "x has at most 64 elements in 4 dimensions, and no size below zero.", "Not drawn");
 }
 
-/** What an operation returns, or the error that it throws. */
-function attempt(operation) {
-  try {
-    return operation();
-  } catch (error) {
-    return error;
-  }
-}
-
-const say = ({ name, piece = "", message }) => `${name}: ${piece && `${piece}. `}${message}`;
-const bracketed = (index) => `[${index.join(", ")}]`;
-const times = (n, build) => Array.from({ length: n }, (_, i) => build(i));
 const some = (all, most) => (all.length > most ? [...all.slice(0, most - 1), "…"] : all).join(" ");
-
-/** How strong the nth of all is tinted, so that an order shows as a run from light to dark. */
-const tint = (n, all) => `--tint: ${Math.round(6 + (26 * n) / all)}%`;
 
 function stepRow({ text, tensor, memory, deprecated }, n) {
   const { shape, stride, offset } = tensor;
@@ -110,10 +96,6 @@ function elementTables({ shape, storage }, at, prefix = [], first = 0) {
     ),
   );
 }
-
-/** A quantity below its name, and before it what ties it to the one before. */
-const term = (name, value, sign = "") =>
-  make("span", {}, sign, make("span", {}, make("small", {}, name), " ", make("b", {}, value)));
 
 /** Where an element lies: `offset + i · stride 0 + … = place`. */
 function sum({ shape, stride, offset }, n, place, value) {
@@ -279,8 +261,7 @@ class Widget {
 
   /** Make a box the one of its kind at which the Tab key stops. */
   #stop(box) {
-    if (!box) return;
-    for (const other of this.#boxes(kindOf(box))) other.tabIndex = other === box ? 0 : -1;
+    if (box) stopAt(box, this.#boxes(kindOf(box)));
   }
 
   /** Mark an element and its place, or a place and its elements, and say how they belong together. */
@@ -302,16 +283,10 @@ class Widget {
 
   /** Arrow keys lead to the next box, or to the one below. Below the last row of a table is the next table. */
   #walk(event, box) {
-    if (!box || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!box) return;
     const boxes = this.#boxes(kindOf(box));
     const inLine = boxes.filter((other) => other.offsetTop === boxes[0].offsetTop).length;
-    const below = kindOf(box) === "place" ? inLine : this.#tensor.shape.at(-1);
-    const last = boxes.length - 1;
-    const n = boxes.indexOf(box);
-    const goal = { ArrowRight: n + 1, ArrowLeft: n - 1, ArrowDown: n + below, ArrowUp: n - below, Home: 0, End: last };
-    if (!(event.key in goal)) return;
-    event.preventDefault();
-    boxes[goal[event.key]]?.focus();
+    walk(event, boxes, box, kindOf(box) === "place" ? inLine : this.#tensor.shape.at(-1));
   }
 }
 

@@ -30,7 +30,7 @@ export const arange = (shape) => fresh(shape, [...Array(count(shape)).keys()], "
 const fresh = (shape, values, name) => ({ shape, stride: dense(shape), offset: 0, storage: { values, name } });
 
 /** The strides without a jump. A dimension of size 0 counts as one place. */
-function dense(shape) {
+export function dense(shape) {
   const stride = shape.map(() => 1);
   for (let dim = shape.length - 1; dim > 0; dim--) stride[dim - 1] = stride[dim] * Math.max(shape[dim], 1);
   return stride;

@@ -261,6 +261,4 @@ def test_without_chromium_one_line_says_what_was_not_tested_and_in_ci_that_is_an
     environment |= {"CHROMIUM": "nowhere"}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert re.search(expected, run.stdout)
-    assert re.search(
-        "tests/browser.py:1: no Chromium, so nothing was tested in a browser: `apt-get install chromium`", run.stdout
-    )
+    assert "no Chromium, so nothing was tested in a browser: `apt-get install chromium`" in run.stdout

@@ -211,9 +211,9 @@ def test_search_loads_nothing_before_it_is_used(visit):
 def test_keys_turn_the_pages(visit):
     page = visit("tensors/rank/").page
     page.keyboard.press("n")
-    page.wait_for_url("**/snippets/tensors/rank/")
+    page.wait_for_selector("h1#shape-doctor")  # the address changes before the page does
     page.keyboard.press("p")
-    page.wait_for_url("**/tensors/rank/")
+    page.wait_for_selector("h1#rank")
 
 
 def test_a_click_changes_the_page_without_loading_the_site_anew(visit):

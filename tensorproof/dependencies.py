@@ -220,7 +220,7 @@ def needed(page: Page, block: Block) -> tuple[list[str], list[Block]]:
         Import statements that stand in other blocks than those, and blocks.
     """
     before = page.blocks[: page.blocks.index(block)]
-    earlier = [(each, names_of(each.source)) for each in before if each.role not in ("solution", "wrong")]
+    earlier = [(each, names_of(each.source)) for each in before if not each.is_answer]
     imported = {name: text for _, names in earlier for name, text in names.imports.items()}
     wanted = names_of(block.source + (block.check.source if block.check else "")).uses
     imports: set[str] = set()

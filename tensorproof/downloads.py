@@ -17,9 +17,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tensorproof import standalone
-from tensorproof.page import Block, Page
+from tensorproof.page import CONTAINER, Block, Page, with_site_links
 
-_BOX = re.compile(r'^ *(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
 _NEEDS = "It needs `pip install torch torchvision matplotlib scikit-learn scikit-image`."
 _OF_THE_SITE = re.compile(r"^ *(<!--.*-->|</?explore-\w+>)$")
 
@@ -64,7 +63,7 @@ def _script_of(text: str, path: Path, url: str) -> str:
         if isinstance(part, str):
             cells.append(new_markdown_cell(_wrapped(part)))  # type: ignore[no-untyped-call]
         else:
-            source = standalone.going_on(part) + "plt.show()" * bool(part.figures)
+            source = standalone.with_figure(part, standalone.going_on(part))
             cells.append(new_code_cell(source.rstrip("\n")))  # type: ignore[no-untyped-call]
     return str(jupytext.writes(_notebook(cells), "py:percent"))
 
@@ -113,12 +112,12 @@ def _lines_and_blocks(page: Page, url: str) -> Iterator[str | Block]:
             boxes.pop()
         if block := blocks.get(number):
             anchor = block.anchor
-            if number == block.line and block.role not in ("solution", "wrong"):
+            if number == block.line and not block.is_answer:
                 yield block
             continue
         if number in results or _OF_THE_SITE.match(line):
             continue
-        if box := _BOX.match(line):
+        if box := CONTAINER.match(line):
             boxes.append((indent, box["kind"]))
             if box["kind"] == "success":
                 yield f"A solution, and answers that look right and are wrong: <{url}#{anchor}>"
@@ -136,8 +135,7 @@ def _with_absolute_links(line: str, url: str) -> str:
 def _absolute(target: str, url: str) -> str:
     if target.startswith("#"):
         return url + target
-    target = target.replace("../../snippets/", "../snippets/")  # beside docs/ in the repository, below it here
-    target = re.sub(r"(^|/)index\.md|\.(md|py)(?=#|$)", "/", target)
+    target = re.sub(r"(^|/)index\.md|\.(md|py)(?=#|$)", "/", with_site_links(target))
     return urljoin(urljoin(url, ".."), target)
 
 

@@ -19,7 +19,7 @@ def about_chapter(docs: Path, name: str) -> str:
     stem = PurePosixPath(name).stem
     minutes = _number(reading.minutes(Page.read(docs / name)), "minute")
     files = f"a [notebook]({stem}-chapter.ipynb){{ download }} or a [script]({stem}-chapter.py){{ download }}"
-    return f"About {minutes}. Take its code along as {files}."
+    return f"About {minutes} to read. Take its code along as {files}."
 
 
 def about_program(docs: Path, name: str) -> str:

@@ -24,10 +24,12 @@ SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 NEEDS = ("cuda", "mps")
 NO_BLOCK = "a directive stands on the line above a block; here is none"
 
+CONTAINER = re.compile(r'^(?P<indent> *)(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
+"""The line that opens an admonition, a box to unfold or a tab."""
+
 _FENCE = re.compile(r"^(?P<indent>[> ]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)$")
 _COMMENT = re.compile(r"^[> ]*<!--\s*(?P<name>[\w-]+):\s*(?P<value>.*?)\s*-->\s*$")
 _HEADING = re.compile(r"^(?P<level>#{1,6})\s+(?P<title>.+?)\s*#*$")
-_CONTAINER = re.compile(r'^(?P<indent> *)(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
 _IMAGE = re.compile(r"^(?P<indent>[> ]*)!\[(?P<alt>[^\]]*)\]\((?P<src>[^)\s]+)\)\s*$")
 _IMAGE_IN_TEXT = re.compile(r"!\[[^\]]*\]\(|<img\b")
 _INCLUDE = re.compile(r"^[> ]*-+8<-+")
@@ -80,6 +82,11 @@ class Block:
 
     def result(self, kind: str) -> Result | None:
         return next((result for result in self.results if result.kind == kind), None)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it answers an exercise. It then leaves nothing behind, and is run together with its check."""
+        return self.role in ("solution", "wrong")
 
     @property
     def figures(self) -> list[Result]:
@@ -136,6 +143,11 @@ def anchor_of(title: str) -> str:
     plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", title)
     plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
+
+
+def with_site_links(text: str) -> str:
+    """Text with its links to programs as the site needs them: `snippets/` lies beside `docs/`, and below it there."""
+    return text.replace("../../snippets/", "../snippets/")
 
 
 def unused_anchor(anchor: str, used: Collection[str]) -> str:
@@ -195,7 +207,7 @@ class _Reader:
             raise self.error(number, "an include: a page holds its own text, so that it reads well anywhere")
         if match := _IMAGE.match(line):
             return self.image(number, match)
-        if match := _CONTAINER.match(line):
+        if match := CONTAINER.match(line):
             self.containers.append((len(match["indent"]), match["kind"]))
             return number + 1  # a result may stand in the collapsed question that follows its block
         if _IMAGE_IN_TEXT.search(line):

@@ -1,4 +1,4 @@
-"""How long it takes to read a page."""
+"""How long it takes to read a page, up to its questions and exercises."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ WORDS_PER_MINUTE = 238
 SECONDS_PER_LINE_OF_CODE = 4
 SECONDS_PER_LINE_OF_RESULT = 2
 """Estimates of ours: code is read with its meaning, a result is held against an expectation."""
+WORK = ("Ten questions", "Exercise")
+"""How the headings begin below which a reader does not read but work."""
 
 
 def minutes(page: Page) -> int:
-    """Whole minutes to read the text, the blocks and their results, the answers to exercises included."""
-    lines = page.text.split("\n")
+    """Whole minutes to read text, blocks and results; questions and exercises take as long as they take."""
+    end = min((line for line, title in page.headings.items() if title.startswith(WORK)), default=None)
+    lines = page.text.split("\n")[:end]
     fenced = set()
     code = results = 0
-    for block in page.blocks:
+    for block in [block for block in page.blocks if block.line <= len(lines)]:
         length = block.source.count("\n")
         code += length
         fenced |= set(range(block.line - 1, block.last + 1))

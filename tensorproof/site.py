@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page as SitePage
 from mkdocs.utils import get_relative_url
 
 from tensorproof import downloads, figures, generated, glossary, programs, standalone
-from tensorproof.page import Page
+from tensorproof.page import Page, with_site_links
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -59,7 +59,7 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
     docs, name = Path(config.docs_dir), page.file.src_uri
     shown = {"record": generated.all_records, "claims": generated.all_claims}
     markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: shown[match[1]](docs), markdown)
-    markdown = markdown.replace("](../../snippets/", "](../snippets/")  # beside docs/ in the repository, below it here
+    markdown = with_site_links(markdown)
     if name.startswith("reference/"):
         page.meta["search"] = {"boost": 0.1}  # it repeats what chapters show, and a search should find them first
     about = []

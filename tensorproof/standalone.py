@@ -23,7 +23,11 @@ def with_needs(page: Page, block: Block) -> str:
     if is_wrong_syntax(block):
         return block.source
     imports, before = needed(page, block)
-    parts = ["\n".join(imports), *(going_on(each) for each in before), with_guard(block, with_figure(block))]
+    parts = [
+        "\n".join(imports),
+        *(going_on(each) for each in before),
+        with_guard(block, with_figure(block, block.source)),
+    ]
     return joined([*parts, block.check.source] if block.check else parts)
 
 
@@ -49,9 +53,9 @@ def going_on(block: Block) -> str:
     return with_guard(block, f"import {package}\n\n{caught}" if package else caught)
 
 
-def with_figure(block: Block) -> str:
+def with_figure(block: Block, source: str) -> str:
     """The code of a block, which shows what it draws."""
-    return f"{block.source}plt.show()\n" if block.figures else block.source
+    return f"{source}plt.show()\n" if block.figures else source
 
 
 def with_guard(block: Block, source: str) -> str:

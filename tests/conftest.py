@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy  # noqa: F401  # what an inner run of pytest imports is forgotten, and this cannot be imported twice
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from browser import Server
@@ -83,6 +84,8 @@ def built_site(server: Server) -> Path:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(server.folder)]
     environment = os.environ | {"SITE_URL": server.url}
     root = Path(__file__).parent.parent
-    process = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
+    (root / ".cache").mkdir(exist_ok=True)
+    with FileLock(root / ".cache" / "build.lock"):  # one worker runs the programs, the others find what they printed
+        process = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
     assert process.returncode == 0, process.stderr
     return server.folder

@@ -82,6 +82,21 @@ def test_the_record_is_of_the_page_as_it_is(file, request):
         pytest.fail(f"{why}: pytest docs --record docs/reference/tested.json".replace(f"{ROOT}/", ""), pytrace=False)
 
 
+@pytest.mark.parametrize(
+    "file", [file for file in PAGES if file.parent != DOCS], ids=lambda file: file.relative_to(DOCS).as_posix()
+)
+def test_a_chapter_asks_ten_questions_and_keeps_the_answers_closed(file):
+    answers = [
+        line.split()[0]
+        for block in Page.read(file).blocks
+        if block.heading == "Ten questions"
+        for result in block.results
+        for line in result.shown.splitlines()
+        if result.indent and not line.startswith(" ")
+    ]
+    assert answers == [str(number) for number in range(1, 11)]
+
+
 @every_page
 def test_ruff_finds_nothing_in_the_blocks_of_a_page(file):
     ignored = {

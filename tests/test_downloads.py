@@ -24,7 +24,7 @@ every_chapter = pytest.mark.parametrize("page", CHAPTERS.values(), ids=CHAPTERS)
 
 
 def that_run(page: Page) -> list[Block]:
-    return [block for block in page.blocks if block.role not in ("solution", "wrong")]
+    return [block for block in page.blocks if not block.is_answer]
 
 
 @every_chapter

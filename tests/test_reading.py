@@ -25,6 +25,45 @@ def test_minutes(text, expected):
     assert reading.minutes(Page.parse(text, Path("page.md"))) == expected
 
 
+QUESTIONS = "## Ten questions\n\n```python\n" + "x = 1\n" * 60 + "```\n"
+EXERCISE = """## Exercise: one
+
+```python
+x = 1
+```
+
+```python
+assert x == 2
+```
+
+```pytb
+AssertionError
+```
+
+??? failure "Three"
+
+    ```python
+    x = 3
+    ```
+
+    ```pytb
+    AssertionError
+    ```
+
+??? success "Solution"
+
+    ```python
+    x = 2
+    ```
+
+    """
+
+
+@pytest.mark.parametrize("work", [QUESTIONS, EXERCISE + WORDS * 3, QUESTIONS + EXERCISE])
+def test_what_is_work_is_not_counted(work):
+    assert reading.minutes(Page.parse(f"# Title\n\n{WORDS * 2}\n\n{work}\n", Path("page.md"))) == 2
+
+
 def test_a_figure_takes_no_time_and_its_description_is_not_read():
     code = "```python\nx = 1\n```\n"
     figure = f"\n![{WORDS * 3}](page/figure.svg)\n"

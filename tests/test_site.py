@@ -32,7 +32,7 @@ def build(tmp_path, caplog):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
         settings = yaml.load((ROOT / "mkdocs.yml").read_text(), MkDocsLoader)
-        for name in ("nav", "watch", "extra_css"):
+        for name in ("nav", "watch", "extra_css", "extra_javascript"):
             del settings[name]
         settings |= {"hooks": [str(ROOT / "tensorproof" / "site.py")], "site_url": "http://127.0.0.1:8000/"}
         (tmp_path / "mkdocs.yml").write_text(yaml.dump(settings))
@@ -167,7 +167,7 @@ def test_a_chapter_and_its_program_say_where_their_code_is_to_be_had(build):
     chapter = BeautifulSoup((folder / "part" / "one" / "index.html").read_text(), "html.parser")
     program = BeautifulSoup((folder / "snippets" / "part" / "one" / "index.html").read_text(), "html.parser")
     about = [[line.get_text() for line in page.select("h1 ~ .about")] for page in (chapter, program)]
-    assert about[0][0] == "About 1 minute. Take its code along as a notebook or a script."
+    assert about[0][0] == "About 1 minute to read. Take its code along as a notebook or a script."
     assert about[0][1] == "The code of this page has not been tested since it was last changed."
     assert about[1] == ["Download it as one.py or one.ipynb. It belongs to this chapter."]
     assert "x = 1" in (folder / "part" / "one-chapter.py").read_text()

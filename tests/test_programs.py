@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import runpy
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = sorted((ROOT / "snippets").rglob("*.py"))
 CHAPTERS = sorted(set((ROOT / "docs").glob("*/*.md")) - set((ROOT / "docs/reference").glob("*.md")))
 ALLOWED = {"torch", "torchvision", "numpy", "matplotlib", "sklearn", "skimage", *sys.stdlib_module_names}
+ALLOWED |= {"PIL"}  # Pillow comes with torchvision
 ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
 DEVICES = ["cpu", ACCELERATOR.type] if ACCELERATOR else ["cpu"]
 
@@ -29,13 +31,15 @@ every_program = pytest.mark.parametrize(
 @every_program
 @pytest.mark.parametrize("device", DEVICES)
 def test_runs_without_a_warning_in_under_20_seconds(program, device, tmp_path):
-    start = time.perf_counter()
+    start, used = time.perf_counter(), os.times()
     run = subprocess.run(
         [sys.executable, "-W", "error", program, "--device", device], cwd=tmp_path, capture_output=True, text=True
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout
-    assert time.perf_counter() - start < 20
+    took, end = time.perf_counter() - start, os.times()
+    processor = end.children_user + end.children_system - used.children_user - used.children_system
+    assert min(took, processor) < 20  # other work on this machine makes one longer, several threads the other
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,6 +112,12 @@ def test_imports_nothing_but_the_standard_library_and_what_readers_have(program)
         elif isinstance(node, ast.ImportFrom):
             roots.add("." * node.level or node.module.partition(".")[0])
     assert roots <= ALLOWED
+
+
+@every_program
+def test_hides_no_module(program):
+    """A program run as a file has its folder first on `sys.path`: a `numpy.py` there breaks all its neighbours."""
+    assert importlib.util.find_spec(program.stem) is None
 
 
 @every_program

@@ -350,9 +350,9 @@ def test_the_examples_are_of_six_kinds_and_all_are_drawn(tmp_path, capsys):
 def test_the_command_line_converts_and_reports(tmp_path, capsys):
     rgb().save(tmp_path / "in.png")
     out = tmp_path / "out.png"
-    assert images.main([str(tmp_path / "in.png"), "--to", str(out)]) == 0
+    assert images.main([str(tmp_path / "in.png"), "--to", str(out), "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "in.png: PNG, 7 x 5, mode RGB -> (3, 5, 7), 0.000 to 1.000"
+    assert lines[0] == "in.png: PNG, 7 x 5, mode RGB -> (3, 5, 7), 0.000 to 1.000, cpu"
     assert lines[1:] == ["    lost: nothing", f"{out}: {out.stat().st_size} bytes", "    lost: nothing"]
     assert np.array_equal(np.array(Image.open(out)), COLORS)
 

@@ -1,7 +1,10 @@
 /** What `<explore-alignment>` becomes: two shapes to write, how they line up, and which of their elements meet. */
 
 import { align, broadcast, fits, met, pairs, stridesIn } from "./broadcast.js";
-import { attempt, bracketed, field, make, say, stopAt, term, times, tint, walk } from "./parts.js";
+import { broadcastColumn, lineup } from "./lineup.js";
+import { matrix } from "./matrix.js";
+import { Pair } from "./pair.js";
+import { bracketed, make, stopAt, term, times, tint, walk } from "./parts.js";
 import { readShape, Unread } from "./read.js";
 import { count, dense, indexOf, tuple } from "./views.js";
 
@@ -39,14 +42,6 @@ function combine(a, b) {
 
 const often = (n) => (n === 1 ? "once" : `${inGroups(n)} times`);
 
-/** What becomes of the sizes of a dimension, in words. */
-function verdict({ a, b, size }) {
-  if (size === undefined) return `refused: ${a} and ${b} differ`;
-  const repeated = size === 1 ? "" : `, repeated ${size} times`;
-  if (a === undefined || b === undefined) return `missing in ${a === undefined ? "a" : "b"}, counts as 1${repeated}`;
-  return a === b ? "equal" : `the 1 of ${a === 1 ? "a" : "b"}${repeated.replace(",", " is")}`;
-}
-
 /** What runs, and is a mistake in many programs: a sentence and an advice for each. */
 function traps(a, b) {
   const each = pairs(a, b);
@@ -76,34 +71,11 @@ function named(shape, first) {
   return `dimension${dims.length > 1 ? "s" : ""} ${dims.join(" and ")}`;
 }
 
-/** The shapes below each other as in a sum, and below each dimension its verdict. */
-function alignedTable(dimensions) {
-  if (!dimensions.length) return make("p", {}, "a, b and a + b have the shape (). No dimension is there to line up.");
-  const row = (head, cell) => make("tr", {}, make("th", { scope: "row" }, head), ...dimensions.map(cell));
-  const size = (n) =>
-    n === undefined
-      ? make("td", {}, make("span", { class: "heard" }, "missing, counts as "), make("span", { class: "missing" }, 1))
-      : make("td", {}, n);
-  const heads = dimensions.map((_, dim) => make("th", { scope: "col" }, `dimension ${dim}`));
-  return make(
-    "table",
-    { class: "aligned", "aria-label": "shapes lined up" },
-    make("thead", {}, make("tr", {}, make("td"), ...heads)),
-    make(
-      "tbody",
-      {},
-      row("a", (dimension) => size(dimension.a)),
-      row("b", (dimension) => size(dimension.b)),
-    ),
-    make(
-      "tfoot",
-      {},
-      row("a + b", (dimension) => make("td", {}, dimension.size ?? "?")),
-      row("why", (dimension) =>
-        make("td", dimension.size === undefined ? { class: "refused" } : {}, verdict(dimension)),
-      ),
-    ),
-  );
+/** The shapes below each other, and below each dimension its verdict. */
+function lined(a, b) {
+  const columns = align(a, b).map((dimension, dim) => broadcastColumn(`dimension ${dim}`, dimension));
+  if (columns.length) return [lineup("a + b", columns)];
+  return [make("p", {}, "a, b and a + b have the shape (). No dimension is there to line up.")];
 }
 
 /** A number of bytes for people: 63400000 is `63.4 MB`. */
@@ -146,30 +118,14 @@ function memoryTable(a, b, result) {
 }
 
 /** A matrix of a tensor, or all of it below rank 3: `build` makes the cell for an index. */
-function matrix(name, shape, lead, attributes, build) {
+function drawn(name, shape, lead, attributes, build) {
   const rank = shape.length;
   const [rows, columns] = [-2, -1].map((dim) => corner(shape).at(dim) ?? 1);
   const indexAt = (i, j) => (rank ? [...lead, i, j].slice(-rank) : []);
   const ends = shape.slice(-2).map((size) => (size > MOST ? `:${MOST}` : ":"));
   const label = rank ? `${name}${bracketed([...lead, ...ends])}` : name;
-  return make(
-    "table",
-    { "aria-label": label, ...attributes },
-    make("caption", {}, label),
-    make("thead", {}, make("tr", {}, make("td"), ...times(rank && columns, (j) => make("th", { scope: "col" }, j)))),
-    make(
-      "tbody",
-      {},
-      ...times(rows, (i) =>
-        make(
-          "tr",
-          {},
-          rank > 1 ? make("th", { scope: "row" }, i) : make("td"),
-          ...times(columns, (j) => build(indexAt(i, j), i * columns + j, rows * columns)),
-        ),
-      ),
-    ),
-  );
+  const cell = (i, j) => build(indexAt(i, j), i * columns + j, rows * columns);
+  return matrix(label, [rows, columns], [rank > 1, rank > 0], attributes, cell);
 }
 
 /** Whether a tensor is better drawn beside the result than above it: its columns are repeated, or the other's rows. */
@@ -183,25 +139,20 @@ const short = (index) => index.slice(-2).join(",") || "()";
 const element = (name, index) => `${name}[${index.length ? index.join(", ") : "()"}]`;
 
 class Widget {
-  #fields;
-  #aligned = make("div", { class: "wide" });
-  #said = make("div", { role: "status" });
+  #pair;
   #memory = make("div", { class: "wide" });
   #which = make("select");
   #choice = make("label", { class: "choice" }, "Matrix of the result ", this.#which);
   #meeting = make("div", { class: "wide" });
   #told = make("p", { class: "sum" });
-  #detail;
   /** The shapes that the fields say, the broadcast shape, and of each cell that is drawn `{box, index, a, b}`. */
   #a;
   #b;
   #result;
   #cells;
 
-  constructor(a, b) {
-    this.#fields = [field("Shape of a", a), field("Shape of b", b)];
-    const examples = EXAMPLES.map(([name], n) => make("button", { type: "button", "data-example": n }, name));
-    this.#detail = make(
+  constructor(shapes) {
+    const detail = make(
       "div",
       {},
       this.#memory,
@@ -215,52 +166,23 @@ class Widget {
       this.#told,
       this.#meeting,
     );
-    this.form = make(
-      "form",
-      { class: "explorable" },
-      make("div", { class: "fields same" }, ...this.#fields),
-      make("fieldset", {}, make("legend", {}, "Examples"), ...examples),
-      this.#aligned,
-      this.#said,
-      this.#detail,
-    );
-    this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("input", ({ target }) => (target === this.#which ? this.#draw() : this.#run()));
-    this.form.addEventListener("click", ({ target }) => this.#take(target.closest("[data-example]")));
+    const show = (...all) => this.#show(...all);
+    this.#pair = new Pair(shapes, { examples: EXAMPLES, read, combine, lined, show, detail });
+    this.form = this.#pair.form;
+    this.#which.addEventListener("input", () => this.#draw());
     this.#meeting.addEventListener("keydown", (event) => this.#walk(event));
     this.#meeting.addEventListener("pointerover", (event) => this.#point(this.#cellAt(event)));
     this.#meeting.addEventListener("focusin", (event) => {
       this.#point(this.#cellAt(event));
       this.#stop(this.#cellAt(event));
     });
-    this.#run();
-  }
-
-  #take(button) {
-    if (!button) return;
-    const [, ...shapes] = EXAMPLES[button.dataset.example];
-    for (const [n, { control }] of this.#fields.entries()) control.value = shapes[n];
-    this.#run();
-  }
-
-  /** Line up what the fields say. Where a shape cannot be read nothing is left to look at. */
-  #run() {
-    const shapes = this.#fields.map(({ control }) => attempt(() => read(control.value)));
-    const unread = shapes.filter((shape) => shape instanceof Error);
-    for (const [n, { control }] of this.#fields.entries()) control.ariaInvalid = shapes[n] instanceof Error;
-    const result = unread.length ? unread[0] : attempt(() => combine(...shapes));
-    if (result instanceof Unread && !unread.length) unread.push(result);
-    this.#aligned.hidden = unread.length > 0;
-    this.#detail.hidden = result instanceof Error;
-    if (!unread.length) this.#aligned.replaceChildren(alignedTable(align(...shapes)));
-    if (!(result instanceof Error)) this.#show(...shapes, result);
-    else this.#say(...(unread.length ? unread : [result]).map((error) => [say(error)]));
+    this.#pair.run();
   }
 
   #show(a, b, result) {
     [this.#a, this.#b, this.#result] = [a, b, result];
-    this.#say(...traps(a, b).map(([sentence, advice]) => [make("b", {}, sentence), ` ${advice}`]));
-    this.#said.prepend(make("p", { class: "heard" }, `a + b: shape ${tuple(result)}`));
+    const doubts = traps(a, b).map(([sentence, advice]) => [make("b", {}, sentence), ` ${advice}`]);
+    this.#pair.tell(`a + b: shape ${tuple(result)}`, doubts);
     this.#memory.replaceChildren(memoryTable(a, b, result));
     const leading = corner(result.slice(0, -2));
     const matrices = times(count(leading), (n) => indexOf(n, leading));
@@ -270,11 +192,6 @@ class Widget {
     this.#which.value = matrices.at(-1)?.join();
     this.#choice.hidden = matrices.length < 2;
     this.#draw();
-  }
-
-  /** Say what is wrong, a paragraph each. */
-  #say(...all) {
-    this.#said.replaceChildren(...all.map((children) => make("p", { class: "failed" }, ...children)));
   }
 
   /** Draw the matrix of the result that is chosen, and of a and b what meets there. */
@@ -288,7 +205,7 @@ class Widget {
     const operand = (name, shape, place) => {
       const boxes = {};
       const own = met(start, shape).slice(0, -2);
-      const table = matrix(name, shape, own, { class: `numbers ${place}` }, (index, n, all) => {
+      const table = drawn(name, shape, own, { class: `numbers ${place}` }, (index, n, all) => {
         boxes[index] = make("td", { class: `of-${name}`, style: tint(n, all) }, short(index));
         return boxes[index];
       });
@@ -307,15 +224,9 @@ class Widget {
       this.#cells.push({ box, index, a: i, b: j, boxes: [first.boxes[i], second.boxes[j]] });
       return box;
     };
-    const together = matrix("(a + b)", result, lead, { class: "numbers", role: "grid" }, cell);
-    const drawn = make(
-      "div",
-      { class: columns > MOST ? "meeting much" : "meeting" },
-      first.table,
-      second.table,
-      together,
-    );
-    this.#meeting.replaceChildren(drawn);
+    const together = drawn("(a + b)", result, lead, { class: "numbers", role: "grid" }, cell);
+    const place = { class: columns > MOST ? "meeting halves much" : "meeting halves" };
+    this.#meeting.replaceChildren(make("div", place, first.table, second.table, together));
     this.#stop(this.#cells.at(-1).box);
     this.#point(this.#cells.at(-1).box);
   }
@@ -355,5 +266,5 @@ class Widget {
 export function build(element) {
   const code = element.querySelector(".language-python code").textContent;
   const shapes = ["a", "b"].map((name) => new RegExp(`^${name} = .*\\.reshape\\((.*)\\)`, "m").exec(code)[1]);
-  element.prepend(new Widget(...shapes).form);
+  element.prepend(new Widget(shapes).form);
 }

@@ -39,6 +39,11 @@ export const tint = (n, all) => `--tint: ${Math.round(6 + (26 * n) / all)}%`;
 export const term = (name, value, sign = "") =>
   make("span", {}, sign, make("span", {}, make("small", {}, name), " ", make("b", {}, value)));
 
+/** Have an answer read out where the reader who is in `place` asked for it, and not each time a field changes. */
+export function announce(answer, place) {
+  answer.ariaLive = place.contains(document.activeElement) ? "polite" : "off";
+}
+
 /** Make a box the one of several at which the Tab key stops. */
 export function stopAt(box, boxes) {
   for (const other of boxes) other.tabIndex = other === box ? 0 : -1;

@@ -1,7 +1,7 @@
 /** What `<explore-strides>` becomes: a chain of operations to write, and the storage of every tensor on its way. */
 
 import { run } from "./chain.js";
-import { attempt, bracketed, field, make, say, stopAt, term, times, tint, walk } from "./parts.js";
+import { announce, attempt, bracketed, field, make, say, stopAt, term, times, tint, walk } from "./parts.js";
 import { readShape, Unread } from "./read.js";
 import { arange, count, indexOf, isContiguous, places, reshape, tuple, view } from "./views.js";
 
@@ -124,11 +124,6 @@ function legality(tensor, sizes) {
   if (!(viewed instanceof Error)) return `Yes, with shape ${tuple(viewed.shape)} and strides ${tuple(viewed.stride)}.`;
   const refused = attempt(() => reshape(tensor, sizes)) instanceof Error;
   return `No. ${say(viewed)}\nreshape ${refused ? "raises the same" : "copies the elements into a new storage"}.`;
-}
-
-/** Have an answer read out where the reader who is in `place` asked for it, and not each time the chain changes. */
-function announce(answer, place) {
-  answer.ariaLive = place.contains(document.activeElement) ? "polite" : "off";
 }
 
 const boxAt = ({ target }) => target.closest("[data-place], [data-element]");

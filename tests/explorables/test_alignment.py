@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import Visit
-from playwright.sync_api import Page as PlaywrightPage
+from element import Explorable, focused, written
+from lineup import broadcast_size, size, verdict
 
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "broadcasting.md"
 URL = "tensors/broadcasting/"
+ALIGNMENT = Explorable("alignment", URL, "Shape of a")
+page, explorable = ALIGNMENT.fixtures()
 DRAWN = 6
 """How much of every dimension is drawn."""
 
@@ -57,42 +58,9 @@ READ = """
 """
 
 
-@pytest.fixture(scope="module")
-def page(chromium, server, built_site):
-    """The explorable in a tab that the tests share: `write` leaves nothing of what was there before."""
-    with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
-        visited = Visit(context.new_page(), server).go(URL)
-        yield at_explorable(visited)
-        assert not visited.complaints
-
-
-@pytest.fixture
-def explorable(visit):
-    """The explorable in a tab of its own: `explorable("dark", width=390)`."""
-    return lambda *arguments, **settings: at_explorable(visit(URL, *arguments, **settings))
-
-
-def at_explorable(visited: Visit) -> PlaywrightPage:
-    visited.page.locator("explore-alignment").scroll_into_view_if_needed()
-    visited.page.get_by_label("Shape of a").wait_for()
-    return visited.page
-
-
 def write(page, a: str, b: str) -> None:
     page.get_by_label("Shape of a").fill(a)
     page.get_by_label("Shape of b").fill(b)
-
-
-def focused(page) -> str:
-    """What the focused element is called or holds."""
-    return page.evaluate(
-        "(({ ariaLabel, labels, textContent }) => ariaLabel ?? labels?.[0]?.firstChild.textContent ?? textContent)"
-        "(document.activeElement)"
-    )
-
-
-def written(shape: Shape) -> str:
-    return ", ".join(map(str, shape)) or "()"
 
 
 def random_pair(chooser: random.Random) -> tuple[Shape, Shape]:
@@ -127,18 +95,6 @@ def added(a: Shape, b: Shape) -> torch.Tensor | str:
             torch.zeros(()).expand(a) + torch.zeros(()).expand(b)
         return f"RuntimeError: {raised.value}"
     return together
-
-
-def verdict(m: int | None, n: int | None) -> str:
-    """What the explorable says to a size of a over a size of b, where None is missing."""
-    if None in (m, n):
-        size = max(m or 0, n or 0)
-        return f"missing in {'ab'[n is None]}, counts as 1" + (f", repeated {size} times" if size != 1 else "")
-    if m == n:
-        return "equal"
-    if 1 in (m, n):
-        return f"the 1 of {'ab'[n == 1]} is repeated {n if m == 1 else m} times"
-    return f"refused: {m} and {n} differ"
 
 
 def traps(a: Shape, b: Shape, result: torch.Tensor) -> list[str]:
@@ -213,10 +169,9 @@ def expected(a: Shape, b: Shape) -> dict:
     result = added(a, b)
     verdicts = [verdict(*pair) for pair in pairs]
     sides = [[pair[n] for pair in pairs] for n in (0, 1)]
-    rows = [["missing, counts as 1" if size is None else str(size) for size in side] for side in sides]
+    rows = [list(map(size, side)) for side in sides]
     if isinstance(result, str):
-        each = [({m, n} - {1, None} or {1}) for m, n in pairs]
-        sizes = [str(*found) if len(found) == 1 else "?" for found in each]
+        sizes = [broadcast_size(*pair) for pair in pairs]
         return {"rows": [*rows, sizes, verdicts], "memory": [], "said": [result], "matrices": []}
     shape = tuple(torch.broadcast_shapes(a, b))
     assert shape == tuple(result.shape)
@@ -341,8 +296,7 @@ def test_it_loads_when_a_reader_comes_near(visit):
     asked = " ".join(path for path, _ in visited.server.sent)
     assert "alignment.js" in asked
     assert "alignment-widget" not in asked
-    visited.page.locator("explore-alignment").scroll_into_view_if_needed()
-    visited.page.get_by_label("Shape of a").wait_for()
+    ALIGNMENT.reach(visited)
     assert "strides" not in " ".join(path for path, _ in visited.server.sent)
     assert not visited.complaints
 
@@ -473,13 +427,11 @@ def test_axe_finds_nothing(explorable, scheme):
     page = explorable(scheme)
     for a, b in (("7, 7", "7"), ("1000000, 1, 999999999", "1"), ("0, 2", "3"), ("x", "()")):
         write(page, a, b)
-        findings = Axe().run(page, context="explore-alignment").response["violations"]
-        assert not [f"{finding['id']}: {node['failureSummary']}" for finding in findings for node in finding["nodes"]]
+        assert not ALIGNMENT.findings(page)
 
 
 def test_a_telephone_does_not_scroll_sideways(explorable):
     page = explorable(width=390)
-    wide = "[document.documentElement, ...document.querySelectorAll('explore-alignment .wide')]"
     for a, b in (
         ("2, 3, 1", "3, 4"),
         ("32, 10", "10"),
@@ -490,14 +442,12 @@ def test_a_telephone_does_not_scroll_sideways(explorable):
         ("2, 3", "x"),
     ):
         write(page, a, b)
-        assert page.evaluate(f"{wide}.every(box => box.scrollWidth <= box.clientWidth)"), (a, b)
+        assert not ALIGNMENT.scrolls_sideways(page), (a, b)
 
 
 def test_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
-    targets = page.locator("explore-alignment form :is(button, [data-cell], select, input)")
-    sizes = [(box["width"], box["height"]) for box in (target.bounding_box() for target in targets.all())]
-    assert min(min(size) for size in sizes) >= 24
+    assert ALIGNMENT.smallest(page, ":is(button, [data-cell], select, input)") >= 24
 
 
 def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
@@ -505,18 +455,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "2, 3", "3")
-    page.evaluate("""() => {
-        const element = document.querySelector("explore-alignment");
-        for (let time = 0; time < 3; time++) {
-            const parent = element.parentNode, next = element.nextSibling;
-            element.remove();
-            parent.insertBefore(element, next);
-        }
-        window.drawn = 0;
-        new MutationObserver((seen) => (window.drawn += seen.length))
-            .observe(element.querySelector("[role=status]"), { childList: true });
-    }""")
-    page.locator("explore-alignment").scroll_into_view_if_needed()
+    ALIGNMENT.take_out_and_put_back(page, "[role=status]")
     assert page.locator("explore-alignment form").count() == 1
     assert page.get_by_label("Shape of a").input_value() == "2, 3"
     page.get_by_label("Shape of a").fill("2")
@@ -527,10 +466,6 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
 
 def test_it_is_there_again_after_a_walk_through_the_book(explorable):
     page = explorable()
-    chapters = page.get_by_role("navigation", name="Navigation")
-    chapters.get_by_role("link", name="Views", exact=True).click()
-    page.locator("explore-alignment").wait_for(state="detached")
-    page.go_back()
-    page.locator("explore-alignment").scroll_into_view_if_needed()
+    ALIGNMENT.walk_away_and_back(page, "Views")
     write(page, "2", "1, 2")
     assert page.locator("[role=status] p").first.text_content() == "a + b: shape (1, 2)"

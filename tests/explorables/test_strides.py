@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
-from browser import Visit
 from chains import OPERATIONS, Case, Step, outcome, random_case, target_shape
-from playwright.sync_api import Page as PlaywrightPage
+from element import Explorable, focused, written
 
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "views.md"
 URL = "tensors/views/"
+STRIDES = Explorable("strides", URL, "Operations")
+page, explorable = STRIDES.fixtures()
 
 # For each case: types into the fields as a reader does, selects one step after the other, returns what is displayed.
 READ = """
@@ -56,27 +56,6 @@ READ = """
 """
 
 
-@pytest.fixture(scope="module")
-def page(chromium, server, built_site):
-    """The explorable in a tab that the tests share: `write` leaves nothing of what was there before."""
-    with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
-        visited = Visit(context.new_page(), server).go(URL)
-        yield at_explorable(visited)
-        assert not visited.complaints
-
-
-@pytest.fixture
-def explorable(visit):
-    """The explorable in a tab of its own: `explorable("dark", width=390)`."""
-    return lambda *arguments, **settings: at_explorable(visit(URL, *arguments, **settings))
-
-
-def at_explorable(visited: Visit) -> PlaywrightPage:
-    visited.page.locator("explore-strides").scroll_into_view_if_needed()
-    visited.page.get_by_label("Operations").wait_for()
-    return visited.page
-
-
 @pytest.fixture
 def _every_warning():
     torch.set_warn_always(True)
@@ -84,21 +63,9 @@ def _every_warning():
     torch.set_warn_always(False)
 
 
-def written(shape: list[int]) -> str:
-    return ", ".join(map(str, shape)) or "()"
-
-
 def write(page, shape: str, chain: str) -> None:
     page.get_by_label("Shape of x").fill(shape)
     page.get_by_label("Operations").fill(chain)
-
-
-def focused(page) -> str:
-    """What the focused element is called or holds."""
-    return page.evaluate(
-        "(({ ariaLabel, labels, textContent }) => ariaLabel ?? labels?.[0]?.textContent ?? textContent)"
-        "(document.activeElement)"
-    )
 
 
 def displayed(step: Step) -> dict[str, object]:
@@ -243,8 +210,7 @@ def test_without_scripts_the_worked_example_is_there(visit):
 def test_it_loads_when_a_reader_comes_near(visit):
     visited = visit(URL)
     assert not [path for path, _ in visited.server.sent if "strides-widget" in path]
-    visited.page.locator("explore-strides").scroll_into_view_if_needed()
-    visited.page.get_by_label("Operations").wait_for()
+    STRIDES.reach(visited)
     assert not visited.complaints
 
 
@@ -364,8 +330,7 @@ def test_axe_finds_nothing(explorable, scheme):
     page = explorable(scheme)
     for shape, chain in (("2, 3, 4", "x.T.reshape(4, 6)[:, ::2][None]"), ("2, 3", "x[5]"), ("3", "x.foo"), ("99", "x")):
         write(page, shape, chain)
-        findings = Axe().run(page, context="explore-strides").response["violations"]
-        assert not [f"{finding['id']}: {node['failureSummary']}" for finding in findings for node in finding["nodes"]]
+        assert not STRIDES.findings(page)
 
 
 @pytest.mark.parametrize(
@@ -382,9 +347,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable, chain):
 
 def test_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
-    targets = page.locator("explore-strides form :is(button, [data-element], .steps label, input[type=text])")
-    sizes = [(box["width"], box["height"]) for box in (target.bounding_box() for target in targets.all())]
-    assert min(min(size) for size in sizes) >= 24
+    assert STRIDES.smallest(page, ":is(button, [data-element], .steps label, input[type=text])") >= 24
 
 
 def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
@@ -392,18 +355,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "2, 3", "x.T")
-    page.evaluate("""() => {
-        const element = document.querySelector("explore-strides");
-        for (let time = 0; time < 3; time++) {
-            const parent = element.parentNode, next = element.nextSibling;
-            element.remove();
-            parent.insertBefore(element, next);
-        }
-        window.drawn = 0;
-        new MutationObserver((seen) => (window.drawn += seen.length))
-            .observe(element.querySelector("tbody"), { childList: true });
-    }""")
-    page.locator("explore-strides").scroll_into_view_if_needed()
+    STRIDES.take_out_and_put_back(page, "tbody")
     assert page.locator("explore-strides form").count() == 1
     assert page.get_by_label("Operations").input_value() == "x.T"
     page.get_by_label("Operations").fill("x.T[0]")
@@ -414,10 +366,6 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
 
 def test_it_is_there_again_after_a_walk_through_the_book(explorable):
     page = explorable()
-    chapters = page.get_by_role("navigation", name="Navigation")
-    chapters.get_by_role("link", name="Batches", exact=True).click()
-    page.locator("explore-strides").wait_for(state="detached")
-    page.go_back()
-    page.locator("explore-strides").scroll_into_view_if_needed()
+    STRIDES.walk_away_and_back(page, "Batches")
     page.get_by_label("Operations").fill("x[0]")
     assert page.locator(".steps tbody code").all_inner_texts() == ["x", "[0]"]

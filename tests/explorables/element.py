@@ -1,0 +1,101 @@
+"""An explorable in a browser: how its tests reach it, and what each of them asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import Visit
+from playwright.sync_api import Page
+
+FOCUSED = """
+(({ ariaLabel, labels, textContent }) => {
+    const parts = [...(labels?.[0]?.childNodes ?? [])].map((part) => part.textContent);
+    return ariaLabel ?? parts.find(Boolean) ?? textContent;
+})(document.activeElement)
+"""
+
+TAKE_OUT_AND_PUT_BACK = """
+([name, watched]) => {
+    const element = document.querySelector(name);
+    for (let time = 0; time < 3; time++) {
+        const parent = element.parentNode, next = element.nextSibling;
+        element.remove();
+        parent.insertBefore(element, next);
+    }
+    window.drawn = 0;
+    new MutationObserver((seen) => (window.drawn += seen.length))
+        .observe(element.querySelector(watched), { childList: true });
+}
+"""
+
+
+@dataclass(frozen=True)
+class Explorable:
+    """The element `<explore-name>` on the page at a URL. Once it has loaded, a field with the given label is there."""
+
+    name: str
+    url: str
+    label: str
+
+    def fixtures(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Two fixtures: `page`, a tab that the tests share, and `explorable("dark", width=390)`, which opens one."""
+
+        @pytest.fixture(scope="module")
+        def page(chromium, server, built_site) -> Iterator[Page]:
+            with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+                visited = Visit(context.new_page(), server).go(self.url)
+                yield self.reach(visited)
+                assert not visited.complaints
+
+        @pytest.fixture
+        def explorable(visit) -> Callable[..., Page]:
+            return lambda *arguments, **settings: self.reach(visit(self.url, *arguments, **settings))
+
+        return page, explorable
+
+    def reach(self, visited: Visit) -> Page:
+        """Scroll to the element, and wait until it can be used."""
+        visited.page.locator(f"explore-{self.name}").scroll_into_view_if_needed()
+        visited.page.get_by_label(self.label).wait_for()
+        return visited.page
+
+    def findings(self, page: Page) -> list[str]:
+        """What axe finds in the element."""
+        found = Axe().run(page, context=f"explore-{self.name}").response["violations"]
+        return [f"{finding['id']}: {node['failureSummary']}" for finding in found for node in finding["nodes"]]
+
+    def scrolls_sideways(self, page: Page) -> bool:
+        """Whether the page is wider than the screen, or a part of the element wider than its place."""
+        boxes = f"[document.documentElement, ...document.querySelectorAll('explore-{self.name} .wide')]"
+        return page.evaluate(f"{boxes}.some(box => box.scrollWidth > box.clientWidth)")
+
+    def smallest(self, page: Page, targets: str) -> float:
+        """The shortest side of what can be pressed, in pixels."""
+        boxes = [target.bounding_box() for target in page.locator(f"explore-{self.name} form {targets}").all()]
+        return min(min(box["width"], box["height"]) for box in boxes if box)
+
+    def take_out_and_put_back(self, page: Page, watched: str) -> None:
+        """Take the element out of the page and put it back, three times. From then on `drawn` counts changes."""
+        page.evaluate(TAKE_OUT_AND_PUT_BACK, [f"explore-{self.name}", watched])
+        page.locator(f"explore-{self.name}").scroll_into_view_if_needed()
+
+    def walk_away_and_back(self, page: Page, chapter: str) -> None:
+        """Open another chapter, and go back."""
+        page.get_by_role("navigation", name="Navigation").get_by_role("link", name=chapter, exact=True).click()
+        page.locator(f"explore-{self.name}").wait_for(state="detached")
+        page.go_back()
+        page.locator(f"explore-{self.name}").scroll_into_view_if_needed()
+
+
+def focused(page: Page) -> str:
+    """What the focused element is called or holds."""
+    return page.evaluate(FOCUSED)
+
+
+def written(shape: list[int] | tuple[int, ...]) -> str:
+    """A shape as a reader types it."""
+    return ", ".join(map(str, shape)) or "()"

@@ -1,6 +1,7 @@
 /** The arithmetic of broadcasting: how torch lines up two shapes, which elements meet, and what goes wrong unnoticed. */
 
-import { count, dense, expand, TorchError } from "./views.js";
+import { TorchError } from "./torch-error.js";
+import { count, dense, expand } from "./views.js";
 
 /**
  * Two shapes lined up from the right: `{a, b, size}` for each dimension. A missing size is undefined, and so is the

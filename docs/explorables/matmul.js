@@ -4,7 +4,8 @@
  */
 
 import { align, broadcast, met } from "./broadcast.js";
-import { count, dense, TorchError } from "./views.js";
+import { TorchError } from "./torch-error.js";
+import { count, dense } from "./views.js";
 
 /** Both shapes as matmul takes them: a vector is a row on the left, and a column on the right. */
 export const asMatrices = (a, b) => [a.length === 1 ? [1, ...a] : a, b.length === 1 ? [...b, 1] : b];

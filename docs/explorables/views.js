@@ -5,13 +5,7 @@
  * or the same one where torch does, and throws a `TorchError` where torch raises.
  */
 
-/** What torch raises: the name of the exception, and the first line of what it says. */
-export class TorchError extends Error {
-  constructor(name, message) {
-    super(message);
-    this.name = name;
-  }
-}
+import { TorchError } from "./torch-error.js";
 
 function raise(name, message) {
   throw new TorchError(name, message);

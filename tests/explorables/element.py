@@ -60,7 +60,7 @@ class Explorable:
     def reach(self, visited: Visit) -> Page:
         """Scroll to the element, and wait until it can be used."""
         visited.page.locator(f"explore-{self.name}").scroll_into_view_if_needed()
-        visited.page.get_by_label(self.label).wait_for()
+        visited.page.get_by_label(self.label).first.wait_for()
         return visited.page
 
     def findings(self, page: Page) -> list[str]:
@@ -68,9 +68,9 @@ class Explorable:
         found = Axe().run(page, context=f"explore-{self.name}").response["violations"]
         return [f"{finding['id']}: {node['failureSummary']}" for finding in found for node in finding["nodes"]]
 
-    def scrolls_sideways(self, page: Page) -> bool:
+    def scrolls_sideways(self, page: Page, parts: str = ".wide") -> bool:
         """Whether the page is wider than the screen, or a part of the element wider than its place."""
-        boxes = f"[document.documentElement, ...document.querySelectorAll('explore-{self.name} .wide')]"
+        boxes = f"[document.documentElement, ...document.querySelectorAll('explore-{self.name} {parts}')]"
         return page.evaluate(f"{boxes}.some(box => box.scrollWidth > box.clientWidth)")
 
     def smallest(self, page: Page, targets: str) -> float:

@@ -347,6 +347,12 @@ def test_the_examples_are_of_six_kinds_and_all_are_drawn(tmp_path, capsys):
     assert (upright - phone).abs().mean() < 0.1
 
 
+def test_a_tensor_lies_on_the_device_that_is_named(tmp_path):
+    rgb().save(tmp_path / "in.png")
+    assert images.read(tmp_path / "in.png", device=torch.device("meta")).pixels.is_meta
+    assert images.read(tmp_path / "in.png").pixels.device.type == "cpu"
+
+
 def test_the_command_line_converts_and_reports(tmp_path, capsys):
     rgb().save(tmp_path / "in.png")
     out = tmp_path / "out.png"

@@ -449,3 +449,19 @@ def test_a_notebook_prints_two_tables_and_draws(capsys):
     assert len(drawn) == 1
     for number in drawn:
         pyplot.close(number)
+
+
+def test_a_tensor_moves_to_the_device_that_is_named():
+    source = operations.Source("ones", torch.ones(2), ("a", "b"))
+    moved = operations.moved(source, torch.device("meta"))
+    assert (moved.name, moved.columns, moved.tensor.is_meta) == ("ones", ("a", "b"), True)
+
+
+def test_a_device_without_the_dtype_is_named_in_one_sentence(monkeypatch):
+    def refuse(*_):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch.Tensor, "to", refuse)
+    source = operations.Source("ones", torch.ones(2, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"mps has no torch.float64: leave out --device"):
+        operations.moved(source, torch.device("mps"))

@@ -60,8 +60,10 @@ def on_page_markdown(markdown: str, page: SitePage, config: MkDocsConfig, files:
     shown = {"record": generated.all_records, "claims": generated.all_claims}
     markdown = re.sub(r"<!-- shows: (\w+) -->", lambda match: shown[match[1]](docs), markdown)
     markdown = with_site_links(markdown)
-    if name.startswith("reference/"):
-        page.meta["search"] = {"boost": 0.1}  # it repeats what chapters show, and a search should find them first
+    # A search should find chapters first: programs use what they explain, and the reference repeats it.
+    for part, boost in (("snippets/", 0.5), ("reference/", 0.1)):
+        if name.startswith(part):
+            page.meta["search"] = {"boost": boost}
     about = []
     if name.endswith(".md") and files.get_file_from_path(name.replace(".md", "-chapter.py")):
         about.append(generated.about_chapter(docs, name))

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 PAGE_BUDGET = 100_000
@@ -119,6 +120,13 @@ class Visit:
     def transferred(self) -> int:
         """Bytes that the server has sent since the page was opened, in packed form, headers included."""
         return sum(size for _, size in self.server.sent)
+
+
+def axe_findings(page: Page, context: str | None = None) -> list[str]:
+    """What axe finds on a page, or in a part of it."""
+    options = {"resultTypes": ["violations"]}  # to tell every place of what passes takes as long again
+    violations = Axe().run(page, context=context, options=options).response["violations"]
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in violations for node in one["nodes"]]
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import Visit
+from browser import Visit, axe_findings
 from playwright.sync_api import Page
 
 FOCUSED = """
@@ -59,14 +58,14 @@ class Explorable:
 
     def reach(self, visited: Visit) -> Page:
         """Scroll to the element, and wait until it can be used."""
-        visited.page.locator(f"explore-{self.name}").scroll_into_view_if_needed()
-        visited.page.get_by_label(self.label).first.wait_for()
+        element = visited.page.locator(f"explore-{self.name}")
+        element.scroll_into_view_if_needed()
+        element.get_by_label(self.label).first.wait_for()
         return visited.page
 
     def findings(self, page: Page) -> list[str]:
         """What axe finds in the element."""
-        found = Axe().run(page, context=f"explore-{self.name}").response["violations"]
-        return [f"{finding['id']}: {node['failureSummary']}" for finding in found for node in finding["nodes"]]
+        return axe_findings(page, f"explore-{self.name}")
 
     def scrolls_sideways(self, page: Page, parts: str = ".wide") -> bool:
         """Whether the page is wider than the screen, or a part of the element wider than its place."""

@@ -70,7 +70,7 @@ class PageFile(markdown_docs.MarkdownTextFile):
         self.block_at = {block.line: block for block in self.page.blocks}
         self.to_update: dict[int, Outcome] = {}
         self.failed = False
-        items = super().collect()  # type: ignore[no-untyped-call]
+        items = super().collect()  # type: ignore[no-untyped-call]  # pytest-markdown-docs has no types
         for item, block in zip(items, self.page.blocks, strict=True):
             # pytest-markdown-docs names an item after its line, which moves.
             yield type(item).from_parent(self, name=block.name, test_definition=item.test_definition)
@@ -81,7 +81,7 @@ class PageFile(markdown_docs.MarkdownTextFile):
     def teardown(self) -> None:
         self.session_of_page.close()
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]  # a method of pytest, which allows text
         """What to say of a page that cannot be read."""
         if isinstance(excinfo.value, PageError):
             return self.relative(str(excinfo.value))

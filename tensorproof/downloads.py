@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urljoin
 
-import jupytext  # type: ignore[import-untyped]
+import jupytext
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -48,11 +48,11 @@ def _notebook_of(text: str, path: Path, url: str) -> str:
     cells = []
     for part in _parts(Page.parse(text, path), url):
         if isinstance(part, str):
-            cells.append(new_markdown_cell(part))  # type: ignore[no-untyped-call]
+            cells.append(new_markdown_cell(part))
         else:
             tags = {"tags": ["raises-exception"]} if standalone.error_of(part) else {}
             source = standalone.with_guard(part, part.source)
-            cells.append(new_code_cell(source.rstrip("\n"), metadata=tags))  # type: ignore[no-untyped-call]
+            cells.append(new_code_cell(source.rstrip("\n"), metadata=tags))
     return str(jupytext.writes(_notebook(cells), "ipynb"))
 
 
@@ -61,10 +61,10 @@ def _script_of(text: str, path: Path, url: str) -> str:
     cells = []
     for part in _parts(Page.parse(text, path), url):
         if isinstance(part, str):
-            cells.append(new_markdown_cell(_wrapped(part)))  # type: ignore[no-untyped-call]
+            cells.append(new_markdown_cell(_wrapped(part)))
         else:
             source = standalone.with_figure(part, standalone.going_on(part))
-            cells.append(new_code_cell(source.rstrip("\n")))  # type: ignore[no-untyped-call]
+            cells.append(new_code_cell(source.rstrip("\n")))
     return str(jupytext.writes(_notebook(cells), "py:percent"))
 
 
@@ -79,7 +79,7 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
         cell["id"] = f"cell-{number}"  # the same in every build
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     plain = {"notebook_metadata_filter": "-all"}  # no header in the script
-    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "jupytext": plain})  # type: ignore[no-untyped-call,no-any-return]
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "jupytext": plain})  # type: ignore[no-any-return]  # nbformat has no types
 
 
 def _parts(page: Page, url: str) -> Iterator[str | Block]:

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import jupytext  # type: ignore[import-untyped]
+import jupytext
 from bs4 import BeautifulSoup, Tag
 
 from tensorproof import figures

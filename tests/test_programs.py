@@ -9,7 +9,6 @@ import os
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,16 +30,19 @@ every_program = pytest.mark.parametrize(
 @every_program
 @pytest.mark.parametrize("device", DEVICES)
 def test_runs_without_a_warning_in_under_20_seconds(program, device, tmp_path):
-    start, used = time.perf_counter(), os.times()
-    run = subprocess.run(
-        [sys.executable, "-W", "error", program, "--device", device], cwd=tmp_path, capture_output=True, text=True
-    )
+    """Seconds of the processor, as other tests share it. Two cores that are free need fewer by the clock."""
+    command, start = [sys.executable, "-W", "error", program, "--device", device], _processor_seconds()
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout
-    took, end = time.perf_counter() - start, os.times()
-    processor = end.children_user + end.children_system - used.children_user - used.children_system
-    assert min(took, processor) < 20  # other work on this machine makes one longer, several threads the other
+    assert _processor_seconds() - start < 20
     assert list(tmp_path.iterdir()) == []
+
+
+def _processor_seconds() -> float:
+    """What the processes that this one started and waited for have taken so far, and theirs."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 IMPORT_EACH = """
@@ -118,6 +120,17 @@ def test_imports_nothing_but_the_standard_library_and_what_readers_have(program)
 def test_hides_no_module(program):
     """A program run as a file has its folder first on `sys.path`: a `numpy.py` there breaks all its neighbours."""
     assert importlib.util.find_spec(program.stem) is None
+
+
+def test_what_programs_have_in_common_is_the_same_in_all():
+    """A program is pasted whole, so each holds `device_from` for itself."""
+    functions = {
+        ast.unparse(node)
+        for program in PROGRAMS
+        for node in ast.parse(program.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == "device_from"
+    }
+    assert len(functions) == 1
 
 
 @every_program

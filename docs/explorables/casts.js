@@ -59,5 +59,7 @@ export function earlier({ isInt, python }, isCast, format) {
   if (format.isFloat || isInt || isCast || typeof python.size === "string") return "";
   const past = compare(fraction(python), whole(format.max));
   if (past > 0 && holds(format, python)) return "Up to torch 2.13 this raised.";
-  return format === int64 && compare(fraction(python), whole(format.max + 1n)) === 0 ? "Up to torch 2.13 it did not raise." : "";
+  return format === int64 && compare(fraction(python), whole(format.max + 1n)) === 0
+    ? "Up to torch 2.13 it did not raise."
+    : "";
 }

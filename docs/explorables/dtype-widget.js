@@ -75,7 +75,12 @@ class Widget {
     this.form = make(
       "form",
       { class: "explorable" },
-      make("div", { class: "fields same" }, this.#number, make("label", { class: "field" }, make("span", {}, "Dtype"), this.#dtype)),
+      make(
+        "div",
+        { class: "fields same" },
+        this.#number,
+        make("label", { class: "field" }, make("span", {}, "Dtype"), this.#dtype),
+      ),
       make("fieldset", {}, make("legend", {}, "Examples"), ...examples),
       this.#said,
       this.#table,

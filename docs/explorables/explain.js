@@ -33,7 +33,8 @@ function explainFloat(number, isCast, stored) {
   const { format, code } = stored;
   const value = real(stored);
   if (exact.size === "nan") return "nan stands for no number.";
-  if (!format.inf && isPast(format, python)) return `Too far past the last number, ${last(stored)}, and this dtype has no inf.`;
+  if (!format.inf && isPast(format, python))
+    return `Too far past the last number, ${last(stored)}, and this dtype has no inf.`;
   if (exact.size === "inf") return "inf stays inf.";
   if (python.size === "inf") return "Past the largest float64: Python makes it inf.";
   if (value.size === "inf") return `Too far past the last number, ${last(stored)}.`;
@@ -41,8 +42,12 @@ function explainFloat(number, isCast, stored) {
   if (same(fraction(exact), fraction(value))) return "Exactly.";
   const nearest = round(exact, format);
   if (nearest.code !== code) {
-    const [, ...before] = stations(number, isCast, format).map(({ name }) => name).reverse();
-    const why = before.length ? `It was rounded to ${before.reverse().join(" and ")} before.` : "Python rounded before.";
+    const [, ...before] = stations(number, isCast, format)
+      .map(({ name }) => name)
+      .reverse();
+    const why = before.length
+      ? `It was rounded to ${before.reverse().join(" and ")} before.`
+      : "Python rounded before.";
     return `Not the nearest, which is ${write(nearest)}. ${why}`;
   }
   if (!code) return "Too close to 0.";
@@ -63,14 +68,23 @@ export function anatomy({ format, isNegative, code }) {
   if (!isFloat) {
     const top = 2n ** BigInt(bits - 1);
     return {
-      parts: isSigned ? [["sign", 1], ["value", bits - 1]] : [["value", bits]],
+      parts: isSigned
+        ? [
+            ["sign", 1],
+            ["value", bits - 1],
+          ]
+        : [["value", bits]],
       formula: isNegative ? `-2**${bits - 1} + ${top - code}` : String(code),
       hint: isSigned
         ? `The first bit counts -2**${bits - 1}. Each of the others counts twice as much as the next.`
         : "Each bit counts twice as much as the next.",
     };
   }
-  const parts = [["sign", 1], ["exponent", bits - 1 - fractionBits], ["fraction", fractionBits]];
+  const parts = [
+    ["sign", 1],
+    ["exponent", bits - 1 - fractionBits],
+    ["fraction", fractionBits],
+  ];
   const [field, digits] = [code >> BigInt(fractionBits), code & ((1n << BigInt(fractionBits)) - 1n)];
   const [exponent, share] = [Number(field) - bias, `${digits}/2**${fractionBits}`];
   const sign = isNegative ? "-" : "";

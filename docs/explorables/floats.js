@@ -12,7 +12,17 @@ function float(name, exponentBits, fractionBits, special = {}) {
   const inf = ((1n << BigInt(exponentBits)) - 1n) << BigInt(fractionBits);
   const bias = 2 ** (exponentBits - 1) - 1;
   const nan = inf | (1n << BigInt(fractionBits - 1));
-  return { name, isFloat: true, bits: 1 + exponentBits + fractionBits, fractionBits, bias, inf, nan, last: inf - 1n, ...special };
+  return {
+    name,
+    isFloat: true,
+    bits: 1 + exponentBits + fractionBits,
+    fractionBits,
+    bias,
+    inf,
+    nan,
+    last: inf - 1n,
+    ...special,
+  };
 }
 
 function integer(name, bits, isSigned) {
@@ -95,13 +105,12 @@ export function neighbour({ format, isNegative, code }, direction) {
   return (format.isFloat ? next.code <= end : at >= format.min && at <= format.max) ? next : undefined;
 }
 
-/** Whether a stored number ends in a 0 bit. */
-export const isEven = ({ code }) => code % 2n === 0n;
-
 /** The bits as they are stored: of an integer below 0 the two's complement. */
 export function bits({ format, isNegative, code }) {
   const sign = 1n << BigInt(format.bits - 1);
-  const pattern = format.isFloat ? code + (isNegative ? sign : 0n) : BigInt.asUintN(format.bits, isNegative ? -code : code);
+  const pattern = format.isFloat
+    ? code + (isNegative ? sign : 0n)
+    : BigInt.asUintN(format.bits, isNegative ? -code : code);
   return pattern.toString(2).padStart(format.bits, "0");
 }
 

@@ -5,7 +5,8 @@ import { fromNumber, toNumber } from "./floats.js";
 import { Unread } from "./read.js";
 
 const UNDERSTOOD = "Understood are numbers as Python writes them, inf, nan, and + - * / ** with parentheses.";
-const TOKEN = /\s*(?:(0[xX][\da-fA-F]+|0[oO][0-7]+|0[bB][01]+)|((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(\*\*|[-+*/()]))\s*/y;
+const TOKEN =
+  /\s*(?:(0[xX][\da-fA-F]+|0[oO][0-7]+|0[bB][01]+)|((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(\*\*|[-+*/()]))\s*/y;
 /** The most binary digits of a whole number, and decimal ones of an exponent. */
 const LARGEST = 4000;
 

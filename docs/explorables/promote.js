@@ -4,7 +4,15 @@ import { OPERANDS, RESULTS, TABLES } from "./promotions.js";
 
 /** An operand is `{form, dtype}`: a form that counts less stands further down. Numbers have the names of Python. */
 export const FORMS = { dims: "tensor with dimensions", "rank 0": "tensor of rank 0", number: "number of Python" };
-const KINDS = { bool: "bool", int: "integer", uint: "integer", float: "float", bfloat: "float", complex: "complex", bcomplex: "complex" };
+const KINDS = {
+  bool: "bool",
+  int: "integer",
+  uint: "integer",
+  float: "float",
+  bfloat: "float",
+  complex: "complex",
+  bcomplex: "complex",
+};
 const [LATEST, ...EARLIER] = Object.keys(TABLES).reverse();
 
 /** The dtypes that an operand of a form can have. */
@@ -49,7 +57,9 @@ export function rule(a, b) {
   }
   const counts = `${other} comes later than ${own}, so the ${name} counts`;
   if (own === "float") return `${counts}, but only for its kind. The size follows ${strong.dtype}.`;
-  return weak.form === "number" ? `${counts}, with the default dtype of its kind, ${result}.` : `${counts}, and decides.`;
+  return weak.form === "number"
+    ? `${counts}, with the default dtype of its kind, ${result}.`
+    : `${counts}, and decides.`;
 }
 
 function betweenEquals(form, a, b, result) {

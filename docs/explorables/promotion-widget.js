@@ -33,7 +33,11 @@ class Widget {
       make("div", { class: "fields same broad" }, ...this.#forms),
       this.#told,
       this.#table,
-      make("p", { class: "hint" }, "u, i, f, bf and c are short for uint, int, float, bfloat and complex. The stronger the tint, the later the kind. Point at a dtype, or walk with the arrow keys."),
+      make(
+        "p",
+        { class: "hint" },
+        "u, i, f, bf and c are short for uint, int, float, bfloat and complex. The stronger the tint, the later the kind. Point at a dtype, or walk with the arrow keys.",
+      ),
     );
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => this.#draw());
@@ -84,7 +88,13 @@ class Widget {
     stopAt(box, boxes);
     const [a, b] = this.#pairs[box.dataset.cell];
     this.#chosen = [a, b];
-    const sum = make("p", { class: "sum" }, term("a", a.dtype), term("b", b.dtype, "+"), term("a + b", promote(a, b), "="));
+    const sum = make(
+      "p",
+      { class: "sum" },
+      term("a", a.dtype),
+      term("b", b.dtype, "+"),
+      term("a + b", promote(a, b), "="),
+    );
     this.#told.replaceChildren(sum, make("p", {}, `${rule(a, b)} ${earlier(a, b)}`.trim()));
   }
 

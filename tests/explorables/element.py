@@ -63,6 +63,21 @@ class Explorable:
         element.get_by_label(self.label).first.wait_for()
         return visited.page
 
+    def example(self, visit: Callable[..., Visit]) -> str:
+        """What the worked example prints, where scripts do not run and there is nothing to fill in."""
+        element = visit(self.url, javascript=False).page.locator(f"explore-{self.name}")
+        assert element.locator(".language-python").is_visible()
+        assert not element.locator("form").count()
+        return element.locator(".language-text").inner_text()
+
+    def loads(self, visit: Callable[..., Visit]) -> tuple[str, str]:
+        """What a page asks for before a reader comes near the element, and all that it has asked for then."""
+        visited = visit(self.url)
+        before = str(visited.server.sent)
+        self.reach(visited)
+        assert not visited.complaints
+        return before, str(visited.server.sent)
+
     def findings(self, page: Page) -> list[str]:
         """What axe finds in the element."""
         return axe_findings(page, f"explore-{self.name}")

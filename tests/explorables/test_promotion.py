@@ -168,9 +168,14 @@ def test_it_starts_with_the_worked_example_of_the_page(explorable):
 
 
 def test_without_scripts_the_worked_example_is_there(visit):
-    element = visit(URL, javascript=False).page.locator("explore-promotion")
-    assert "torch.uint8 torch.int8 torch.int16" in element.locator(".language-text").inner_text()
-    assert not element.locator("form").count()
+    assert "torch.uint8 torch.int8 torch.int16" in PROMOTION.example(visit)
+
+
+def test_it_loads_when_a_reader_comes_near(visit):
+    before, after = PROMOTION.loads(visit)
+    assert "/promotion.js" in before
+    assert "promotion-widget" not in before
+    assert "promotion-widget" in after
 
 
 def test_another_form_stays_at_the_dtype_or_its_kind(page):
@@ -215,6 +220,16 @@ def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_e
             "all => all.map(box => box.getBoundingClientRect()).map(({ width, height }) => [width, height])"
         )
         assert min(map(min, sizes)) >= 24
+
+
+def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
+    page = explorable()
+    choose(page, "rank 0", "dims")
+    PROMOTION.take_out_and_put_back(page, ".wide")
+    assert page.locator("explore-promotion form").count() == 1
+    page.get_by_role("combobox", name="b is").select_option("number")
+    assert page.locator("explore-promotion [data-cell]").count() == 48
+    assert page.evaluate("drawn") == 1
 
 
 def test_it_is_there_again_after_a_walk_through_the_book(explorable):

@@ -24,7 +24,6 @@ def url_of(file: Path) -> str:
 CHAPTERS = [url_of(file) for file in sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = [url_of(file) for file in sorted((ROOT / "snippets").rglob("*.py"))]
 PAGES = [*CHAPTERS, *PROGRAMS, "404.html"]
-every_page = pytest.mark.parametrize("url", PAGES, ids=lambda url: url or "home")
 
 
 def open_answers(visited: Visit) -> None:
@@ -37,21 +36,30 @@ def findings(visited: Visit) -> list[str]:
     return axe_findings(visited.page)
 
 
-@every_page
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_works_and_everyone_can_read_it(visit, url, scheme):
-    visited = visit(url, scheme)
-    assert findings(visited) == []
-    assert visited.complaints == []
+@pytest.fixture(scope="module", params=PAGES, ids=lambda url: url or "home")
+def first(request, chromium, server, built_site):
+    """A first visit by phone of each page. The tests that follow go on with it, one after the other."""
+    with chromium.new_context(viewport={"width": 390, "height": 900}, color_scheme="light") as context:
+        yield request.param, Visit(context.new_page(), server).go(request.param)
 
 
-@every_page
-def test_a_first_visit_by_phone_transfers_little_and_scrolls_one_way(visit, url):
-    visited = visit(url, width=390)
+def test_a_first_visit_by_phone_transfers_little_and_scrolls_one_way(first):
+    url, visited = first
     budget = PROGRAM_BUDGET if url in PROGRAMS else PAGE_BUDGET
     assert visited.transferred <= budget, sorted(visited.server.sent, key=lambda sent: -sent[1])
     open_answers(visited)
     assert visited.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_works_and_everyone_can_read_it(first, scheme):
+    _, visited = first
+    visited.page.set_viewport_size({"width": 1280, "height": 900})
+    if scheme == "dark":
+        visited.page.get_by_title("Switch to dark mode").click()
+        visited.page.wait_for_selector("[data-md-color-scheme=slate]")
+    assert findings(visited) == []
+    assert visited.complaints == []
 
 
 @pytest.fixture
@@ -107,12 +115,19 @@ def test_a_fault_of_a_page_is_complained_of(planted, fault, complaint):
     assert any(said.startswith(complaint) for said in complaints), complaints
 
 
+TOKEN = "<code><span style='color: #333'>token</span></code>"
+TITLE = "<main><h1>Title</h1>"
+
+
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
-        ("<main><h1>Title</h1><p style='color: #aaa'>Text.</p></main>", "color-contrast"),
-        ("<main><h1>Title</h1><details><summary>A</summary><p style='color: #aaa'>Text.</p></details></main>", "color"),
-        ("<main><h1>Title</h1><button></button></main>", "button-name"),
+        (f"{TITLE}<p style='color: #aaa'>Text.</p></main>", "color-contrast"),
+        (f"{TITLE}<details><summary>A</summary><p style='color: #aaa'>Text.</p></details></main>", "color"),
+        (f"{TITLE}<button></button></main>", "button-name"),
+        (f"{TITLE}<code><span>one</span><span style='color: #aaa'>two</span></code></main>", "color-contrast"),
+        (f"{TITLE}{TOKEN}<div style='background: #555'>{TOKEN}</div></main>", "color-contrast"),
+        (f"{TITLE}{TOKEN}<div style='opacity: 0.3'>{TOKEN}</div></main>", "color-contrast"),
     ],
 )
 def test_what_not_everyone_can_read_is_found(planted, fault, rule):

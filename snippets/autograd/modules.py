@@ -486,7 +486,7 @@ def _drops(module: nn.Module) -> bool:
     """Whether a module is random in train mode, as far as one can see."""
     for name in ("p", "dropout"):
         value = getattr(module, name, None)
-        if isinstance(value, float) and value > 0:
+        if isinstance(value, float) and 0 < value <= 1:
             return True
     return False
 

@@ -66,6 +66,12 @@ def test_every_case_is_tested():
     assert set(modules.CASES) == set(FOUND)
 
 
+class Powers(nn.Module):
+    """It has a `p` that is no probability."""
+
+    p = 3.0
+
+
 @dataclass
 class Holder:
     tensor: torch.Tensor
@@ -272,6 +278,7 @@ def test_the_weights_of_a_repeated_module_are_not_told_again():
     [
         (nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2), nn.ReLU()), "0 and 1"),
         (nn.Sequential(nn.Dropout(0.0), nn.LayerNorm(2)), None),
+        (nn.Sequential(nn.Dropout(1.0), Powers()), "0"),
         (nn.BatchNorm2d(2), "the module"),
         (nn.InstanceNorm1d(2), None),
         (nn.InstanceNorm1d(2, track_running_stats=True), "the module"),
@@ -286,8 +293,11 @@ def test_who_wants_the_model_in_eval_mode_hears_what_is_not(model, awake):
 
 
 def test_frozen_batch_norms():
+    half = nn.BatchNorm1d(2)
+    half.bias.requires_grad_(False)
     for model, warned in [
         (nn.BatchNorm1d(2), False),
+        (half, False),
         (nn.BatchNorm1d(2).requires_grad_(False), True),
         (nn.BatchNorm1d(2).requires_grad_(False).eval(), False),
         (nn.BatchNorm1d(2, affine=False), False),

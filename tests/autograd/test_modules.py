@@ -250,6 +250,16 @@ def test_attributes_deep_in_the_tree_are_found():
     assert list(rows(model)) == [".".join("0" * 20) + ".mean"]
 
 
+def test_what_is_beside_the_tree_comes_last():
+    inner = hung(mean=torch.ones(1))
+    assert list(rows(nn.Sequential(inner, nn.Linear(2, 2, bias=False)))) == [
+        "0.weight",
+        "0.bias",
+        "1.weight",
+        "0.mean",
+    ]
+
+
 def test_circles_end():
     loop: list = [torch.ones(1)]
     loop.append(loop)
@@ -385,6 +395,8 @@ def test_bars_show_the_bytes():
     assert [label.get_text() for label in place.get_yticklabels()] == ["head", "hidden"]
     assert [bar.get_width() for bar in place.patches] == [2.6, 0, 0, 33.28]
     assert [text.get_text() for text in place.get_legend().get_texts()] == ["parameters", "unregistered"]
+    (place,) = modules.draw(modules.inventory(nn.BatchNorm1d(1000)).rows).axes
+    assert [(bar.get_x(), bar.get_width()) for bar in place.patches] == [(0, 8), (8, 8.008)]
 
 
 def test_all_cases_are_shown(capsys):

@@ -53,7 +53,8 @@ function read({ control }, low, high, isWhole) {
   const number = readFloat(control.value);
   if (number >= low && number <= high && (!isWhole || Number.isInteger(number))) return number;
   const kind = isWhole ? "Whole numbers" : "Numbers";
-  throw new Unread(control.value, `${kind} here go from ${repr(low)} to ${repr(high)}.`, "Not drawn");
+  const range = low === -Infinity ? `up to ${repr(high)}` : `from ${repr(low)} to ${repr(high)}`;
+  throw new Unread(control.value, `${kind} here go ${range}.`, "Not drawn");
 }
 
 /** The descent as a program. */
@@ -117,7 +118,7 @@ class Widget {
   );
   #optimizer = choice("Optimizer", Object.fromEntries(Object.keys(OPTIMIZERS).map((name) => [name, name])));
   #forgets = make("input", { type: "checkbox" });
-  #rate = dial("Learning rate", { min: -4, max: 1, step: 0.01 }, Math.log10, (n) => Number((10 ** n).toPrecision(2)));
+  #rate = dial("Learning rate", { min: -4, max: 1, step: 0.05 }, Math.log10, (n) => Number((10 ** n).toPrecision(2)));
   #momentum = dial("Momentum", { min: 0, max: 1, step: 0.01 });
   #k = dial("k, how narrow", { min: 1, max: 30, step: 1 });
   #x = field("Start, x", "");
@@ -283,13 +284,13 @@ class Widget {
     const steps = this.#taken.length;
     if (this.#timer) return this.#stop(this.#n);
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.#stop(steps);
-    if (this.#n === steps) this.#step(1);
     this.#play.textContent = "Pause";
     this.#timer = setInterval(() => {
       const n = Math.min(this.#n + 1, steps);
       if (n < steps && this.form.isConnected) this.#step(n);
       else this.#stop(n);
     }, PACE);
+    if (this.#n === steps) this.#step(1);
   }
 
   #step(n) {

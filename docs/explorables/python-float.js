@@ -20,8 +20,8 @@ export function repr(number) {
   return sign + written(digits.replace(".", ""), Number(exponent));
 }
 
-/** A number with six digits. */
-export const brief = (number) => repr(Number(number.toPrecision(6)));
+/** A number with six digits. A 0 keeps its sign, which `toPrecision` would drop. */
+export const brief = (number) => repr(number && Number(number.toPrecision(6)));
 
 /** Two numbers and more in brackets, with six digits each. */
 export const vector = (numbers) => `[${numbers.map(brief).join(", ")}]`;

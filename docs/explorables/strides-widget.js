@@ -68,7 +68,8 @@ function elementTables({ shape, storage }, at, prefix = [], first = 0) {
     return make("div", { class: "batch" }, ...tables);
   }
   const [rows, columns] = [shape.at(-2) ?? 1, shape.at(-1) ?? 1];
-  const cell = (n) => make("td", { tabindex: -1, "data-element": n, style: tint(n, at.length) }, storage.values[at[n]]);
+  const cell = (n) =>
+    make("td", { tabindex: -1, "data-element": n, style: tint(n, at.length) }, storage.values[at[n]]);
   const line = (head, cells) => make("tr", {}, ...(rank > 1 ? [head] : []), ...cells);
   const name = bracketed([...prefix, ":", ":"].slice(0, rank));
   return make(
@@ -224,11 +225,7 @@ class Widget {
     this.#detail.replaceChildren(
       make("h3", {}, `Storage of ${name}`, ...(name === "x" ? [] : [make("mark", {}, "new storage")])),
       make("ol", { class: "strip" }, ...values.map((value, place) => placeBox(place, value, visits[place], at.length))),
-      make(
-        "p",
-        { class: "hint" },
-        "Above each number its place, below it the order of the visits. Point at a number, or walk with the arrow keys.",
-      ),
+      make("p", { class: "hint" }, "Above each number its place, below it the order of the visits. Point at a number, or walk with the arrow keys."),
       this.#sum,
       make("h3", {}, "Elements of ", make("code", {}, chain.join(""))),
       make("div", { class: "wide" }, at.length ? elementTables(tensor, at) : "None: a size is 0."),

@@ -2,6 +2,7 @@
 
 import * as fractions from "./fraction.js";
 import { fromNumber, toNumber } from "./floats.js";
+import { repr as pythonFloat, written } from "./python-float.js";
 import { Unread } from "./read.js";
 
 const UNDERSTOOD = "Understood are numbers as Python writes them, inf, nan, and + - * / ** with parentheses.";
@@ -126,26 +127,12 @@ export function readNumber(typed) {
   return { text, code: text, isInt, python: real, exact: { isNegative, size: fractions.size(exact) } };
 }
 
-/** Digits as Python writes them: with an exponent below 1e-4 and from 1e16 on. */
-function written(digits, exponent) {
-  if (exponent < -4 || exponent >= 16) {
-    const power = `${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
-    return `${digits[0]}${digits.length > 1 ? "." : ""}${digits.slice(1)}e${power}`;
-  }
-  if (exponent < 0) return `0.${"0".repeat(-exponent - 1)}${digits}`;
-  const all = digits.padEnd(exponent + 1, "0");
-  return `${all.slice(0, exponent + 1)}.${all.slice(exponent + 1) || "0"}`;
-}
-
 /** A real as Python prints it: an int, or the shortest text that gives its float64. */
 export function repr(real, isInt) {
   const sign = real.isNegative ? "-" : "";
   if (typeof real.size === "string") return sign + real.size;
   if (isInt) return sign + real.size.n;
-  const number = Math.abs(toNumber(real));
-  if (!Number.isFinite(number)) return `${sign}inf`;
-  const [digits, exponent] = number.toExponential().split("e");
-  return sign + written(digits.replace(".", ""), Number(exponent));
+  return sign + pythonFloat(Math.abs(toNumber(real)));
 }
 
 /** A fraction with three digits, or as a whole number where it is one of at most six. */

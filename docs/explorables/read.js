@@ -31,3 +31,10 @@ export function readShape(text) {
   if (!sizes) throw new Unread(text, "A shape is written as whole numbers of up to nine digits: 2, 3, 4");
   return sizes;
 }
+
+/** A number as Python writes a float: `0.1`, `-2`, `1e-3`. Throws `Unread` where there is none, or one past the last. */
+export function readFloat(text) {
+  const number = /^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$/.test(text) ? Number(text) : NaN;
+  if (Number.isFinite(number)) return number;
+  throw new Unread(text, "Understood are numbers as Python writes a float: 0.1, -2, 1e-3");
+}

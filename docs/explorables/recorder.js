@@ -82,6 +82,7 @@ export function readLeaves(text) {
   );
 }
 
+/** The same of lines below each other, which come after leaves of these names. */
 export function readLines(text, leaves) {
   const lines = few(
     text
@@ -91,16 +92,7 @@ export function readLines(text, leaves) {
     "lines",
   );
   if (!lines.length) throw new Unread("", "There is no line to compute.");
-  return lines.reduce(
-    (all, line) => [
-      ...all,
-      split(
-        line,
-        [...leaves, ...all].map(({ name }) => name),
-      ),
-    ],
-    [],
-  );
+  return lines.reduce((all, line) => [...all, split(line, [...leaves, ...all.map(({ name }) => name)])], []);
 }
 
 /** Computes as torch does, and makes a node for each result that requires a gradient. */

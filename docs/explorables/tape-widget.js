@@ -92,7 +92,7 @@ function program(leaves, lines, { frozen, modes, isTwice, isRetained }) {
   ].join("\n");
 }
 
-const check = (label, attributes) => make("label", {}, make("input", { type: "checkbox", ...attributes }), " ", label);
+const check = (label, attributes) => make("label", {}, make("input", { type: "checkbox", ...attributes }), label);
 
 class Widget {
   #leaves = field("Leaves", "");
@@ -156,11 +156,12 @@ class Widget {
   }
 
   #changed(input) {
-    const { frozen, modes } = this.#switched;
-    if (input.name === "requires") {
-      this.#switched.frozen = input.checked ? frozen.filter((name) => name !== input.value) : [...frozen, input.value];
-    }
-    if (input.name === "mode") modes[input.ariaLabel] = input.value;
+    const checks = [...this.#requires.querySelectorAll("input")];
+    const selects = [...this.#modes.querySelectorAll("select")];
+    this.#switched = {
+      frozen: checks.filter(({ checked }) => !checked).map(({ value }) => value),
+      modes: Object.fromEntries(selects.map(({ ariaLabel, value }) => [ariaLabel, value])),
+    };
     this.#run(input.name === "pass" ? this.#n : 0); // a second pass goes on where the first one is
   }
 

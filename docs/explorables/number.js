@@ -2,6 +2,7 @@
 
 import * as fractions from "./fraction.js";
 import { fromNumber, toNumber } from "./floats.js";
+import { evaluate } from "./grammar.js";
 import { repr as pythonFloat, written } from "./python-float.js";
 import { Unread } from "./read.js";
 
@@ -67,46 +68,8 @@ function tokens(text) {
   return found;
 }
 
-/** Reads sums of products of signed powers, as Python ranks them. */
-function evaluate(text) {
-  const rest = tokens(text);
-  const next = (...operators) => operators.includes(rest[0]?.operator) && rest.shift().operator;
-
-  function chain(operators, part) {
-    let left = part();
-    for (let operator = next(...operators); operator; operator = next(...operators)) {
-      left = operate(operator, left, part());
-    }
-    return left;
-  }
-  const sum = () => chain(["+", "-"], product);
-  const product = () => chain(["*", "/"], signed);
-
-  function signed() {
-    const sign = next("+", "-");
-    if (!sign) return raised();
-    const { python, exact } = signed();
-    return sign === "+" ? value(python, exact) : value(-python, fractions.negative(exact));
-  }
-
-  function raised() {
-    const base = atom();
-    return next("**") ? operate("**", base, signed()) : base;
-  }
-
-  function atom() {
-    if (next("(")) {
-      const inside = sum();
-      if (next(")")) return inside;
-    }
-    const read = rest.shift()?.value;
-    if (!read) throw new Unread(text, UNDERSTOOD);
-    return read;
-  }
-
-  const read = sum();
-  if (rest.length) throw new Unread(text, UNDERSTOOD);
-  return read;
+function negate({ python, exact }) {
+  return value(-python, fractions.negative(exact));
 }
 
 /**
@@ -120,7 +83,14 @@ export function readNumber(typed) {
     const real = { isNegative: sign === "-", size: name };
     return { text, code: `${sign}torch.${name}`, isInt: false, python: real, exact: real };
   }
-  const { python, exact } = evaluate(text);
+  const { python, exact } = evaluate(tokens(text), {
+    read: (token) => token.value,
+    operate,
+    sign: (operator, a) => (operator === "+" ? a : negate(a)),
+    refuse: () => {
+      throw new Unread(text, UNDERSTOOD);
+    },
+  });
   const real = fromNumber(python);
   const isNegative = exact.n ? exact.n < 0n : real.isNegative;
   const isInt = typeof python === "bigint";

@@ -791,6 +791,8 @@ def work(options: argparse.Namespace, team: Team, stop: Stop) -> int:
         device=team.device.type,
         processes=team.size,
     )
+    if options.every < 0:
+        raise ValueError("--every is a number of steps, or 0")
     if options.plot:
         check_plot(options.plot)
     say = print if team.rank == 0 else lambda *_, **__: None
@@ -809,7 +811,8 @@ def work(options: argparse.Namespace, team: Team, stop: Stop) -> int:
             where = "nothing is saved without --checkpoint"
             if options.checkpoint:
                 where = f"the same command goes on from {options.checkpoint}"
-            say(f"stopped after {run.place()}: {where}", file=sys.stderr)
+            told = f"training.py: stopped after {run.place()}: {where}"
+            say(told, file=sys.stderr)
             return 128 + (stop.signal or signal.SIGTERM)
     loss, accuracy = evaluate(run.net, test, team)
     say(f"test: loss {loss:.4f}, accuracy {accuracy:.4f}")
@@ -835,6 +838,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--every", type=int, default=0, help="save after so many steps, too")
     add("--plot", type=Path, help="a picture of losses and accuracy to write")
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # for a network so small, more only wait
     try:
         with Stop() as stop, joined(options.device) as team:
             return work(options, team, stop)

@@ -53,7 +53,7 @@ class Digits:
     """Pictures of digits, to train on and to test with."""
 
     train_x: Tensor
-    """Of shape `(1200, 8, 8)` and dtype float32, values from 0 to 16."""
+    """Of shape `(1200, 8, 8)` and a float dtype, values from 0 to 16."""
     train_y: Tensor
     """Their labels, of shape `(1200,)`, dtype int64, in ascending order."""
     test_x: Tensor
@@ -63,11 +63,17 @@ class Digits:
 
 
 def load(device: torch.device) -> Digits:
-    """The digits of scikit-learn, always split in the same way."""
+    """The digits of scikit-learn, always split in the same way.
+
+    They are float64, so that rounding does not tell machines apart. MPS has
+    no float64.
+    """
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    x, y = torch.tensor(data.images).float(), torch.tensor(data.target)
+    x, y = torch.tensor(data.images), torch.tensor(data.target)
+    if device.type == "mps":
+        x = x.float()
     fixed = torch.Generator().manual_seed(0)
     order = torch.randperm(len(y), generator=fixed)
     train, test = order[:1200], order[1200:]
@@ -93,6 +99,12 @@ def network() -> nn.Sequential:
 
 
 # %%
+Trained = tuple[
+    nn.Module, list[tuple[float, float]], list[tuple[float, float]]
+]
+"""A network, and the loss and the accuracy of each step and of each test."""
+
+
 def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, float]:
     """The loss of a model, and the share that it gets right."""
     scores = model(x)
@@ -101,20 +113,14 @@ def measure(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, float]:
     return loss, right.float().mean().item()
 
 
-def train(
-    digits: Digits, seed: int, epochs: int
-) -> tuple[nn.Module, list[tuple[float, float]], list[tuple[float, float]]]:
-    """Train a network, and test it after each epoch.
-
-    Returns:
-        The network, loss and accuracy of each step, and of each test.
-    """
+def train(digits: Digits, seed: int, epochs: int) -> Trained:
+    """Train a network, and test it after each epoch."""
     torch.manual_seed(seed)
     x, y = digits.train_x / 16, digits.train_y
     test_x = digits.test_x / 16
     test_y = digits.test_y
-    model = network().to(x.device)
-    model[-1] = nn.Linear(64, 10, device=x.device)
+    model = network().to(x)
+    model[-1] = nn.Linear(64, 10).to(x)
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     steps, tests = [], []
     for _ in range(epochs):
@@ -148,7 +154,7 @@ class Bug:
     """What in the curves gives it away."""
 
 
-HEAD = "model[-1] = nn.Linear(64, 10, device=x.device)"
+HEAD = "model[-1] = nn.Linear(64, 10).to(x)"
 OPTIMIZER = "optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)"
 BUGS = {
     "zero_grad() before step()": Bug(
@@ -454,7 +460,7 @@ def short(number: float) -> float:
 
 
 def rounded(run: Run, healthy: Run) -> dict[str, Any]:
-    """A run as it stands in the record, where None is as in the healthy one."""
+    """A run in the record, where None is a curve as in the healthy one."""
     kept: dict[str, Any] = {"first": short(run.first)}
     for name in CURVES:
         curve = [*map(short, getattr(run, name))]

@@ -247,9 +247,10 @@ class Widget {
   }
 }
 
-/** Put the widget above the worked example, `exhibit(1)`, and start where that does. */
+/** Put the widget above the worked example, and start with the exhibit whose line that has, or else with the first. */
 export function build(element) {
   const code = element.querySelector(".language-python code").textContent;
-  const [, n] = /exhibit\((\d+)\)/.exec(code);
-  element.prepend(new Widget(Number(n) - 1).form);
+  const lines = (name) => Object.values(RECORD.bugs[name].changes);
+  const n = EXHIBITS.findIndex((name) => lines(name).some((line) => line && code.includes(line)));
+  element.prepend(new Widget(Math.max(n, 0)).form);
 }

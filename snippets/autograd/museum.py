@@ -235,14 +235,14 @@ def loop() -> list[str]:
     ]
 
 
-def places(bug: Bug) -> dict[int, str]:
+def places(bug: Bug, source: Sequence[str]) -> dict[int, str]:
     """The numbers of the lines that a bug changes, and what each becomes.
 
     Raises:
         ValueError: if a line stands in the loop less or more than once.
     """
     found = {}
-    bare = [line.strip() for line in loop()]
+    bare = [line.strip() for line in source]
     for line, instead in bug.changes.items():
         if bare.count(line) != 1:
             raise ValueError(f"{bare.count(line)} lines of the loop: {line}")
@@ -259,7 +259,7 @@ def plant(bug: Bug) -> Callable[..., Any]:
     if bug is HEALTHY:
         return train
     lines = loop()
-    for n, instead in places(bug).items():
+    for n, instead in places(bug, lines).items():
         lines[n] = lines[n].replace(lines[n].strip(), instead)
     planted = dict(globals())
     exec("\n".join(lines), planted)
@@ -486,7 +486,7 @@ def record(
         bug = BUGS.get(name, HEALTHY)
         pairs = zip(runs, museum["healthy"], strict=True)
         bugs[name] = {
-            "changes": places(bug),
+            "changes": places(bug, loop()),
             "tells": bug.tells,
             **vars(clues[name]),
             "batch": [*map(short, clues[name].batch)],

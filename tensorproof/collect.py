@@ -6,6 +6,7 @@ is the page model, and for a runner, which is the session of the page.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator
 from dataclasses import asdict
@@ -35,10 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markdowndocs:
         raise pytest.UsageError("leave out --markdown-docs: pages need no switch, and it imports every .py file")
-    if config.getoption("numprocesses", default=None):
+    if workers := config.getoption("numprocesses", default=None):
         if config.option.update:
             raise pytest.UsageError("leave out -n with --update: it rewrites pages one after the other")
         config.option.dist = "loadfile"  # a page has one session, so it runs in one worker
+        # Threads that outnumber the cores wait for each other without letting go of a core.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     if config.option.record and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(config.option.record))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -68,6 +69,13 @@ def test_several_processes_come_to_the_same_verdicts(book: Book) -> None:
         run.assert_outcomes(passed=9, failed=6)
         assert {word for line in run.outlines if "FAILED" in line for word in line.split() if "::" in word} == expected
     assert sorted(ran.read_text().split()) == sorted(["one", "two", "three"] * 3)
+
+
+def test_several_processes_share_the_cores(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    book.page("# Page\n```python\nimport os\nprint(os.environ['OMP_NUM_THREADS'])\n```\n```text\n1\n```\n")
+    run = book.pytester.runpytest_subprocess("-p", "tensorproof.collect", "-n", str(os.cpu_count()))
+    run.assert_outcomes(passed=1)
 
 
 def test_pages_with_the_same_text_keep_apart(book: Book) -> None:

@@ -295,8 +295,9 @@ def run(bug: Bug, digits: Digits, seed: int, epochs: int) -> Run:
         epochs: At least 1.
     """
     _, steps, tests = plant(bug)(digits, seed, epochs)
-    means = torch.tensor(steps).double().unflatten(0, (epochs, -1)).mean(1)
-    curves = [*means.T.tolist(), *torch.tensor(tests).double().T.tolist()]
+    each = torch.tensor(steps, dtype=torch.float64)
+    means = each.unflatten(0, (epochs, -1)).mean(dim=1)
+    curves = [*means.T.tolist(), *map(list, zip(*tests, strict=True))]
     return Run(steps[0][0], *curves)
 
 

@@ -64,7 +64,8 @@ def line(page, name: str):
 
 def start_again(page) -> None:
     page.reload()
-    MUSEUM.reach(page)
+    page.locator("explore-museum").scroll_into_view_if_needed()
+    page.get_by_label("Exhibit 1", exact=True).wait_for()
 
 
 def number(text: str) -> float:

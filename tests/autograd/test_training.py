@@ -306,7 +306,7 @@ def test_killed_twenty_times_it_ends_bit_for_bit_as_one_that_nobody_disturbed(wa
 def test_a_signal_ends_the_step_saves_and_the_same_command_goes_on(warm, undisturbed, folder, number, step):
     command = [*SMALL, "--checkpoint", folder / "run.pt"]
     code, out, err = warm.run(folder, *command, signals=[(step, number)])
-    place = f"{(step - 1) // 9} epochs and {(step - 1) % 9 + 1} steps"
+    place = {4: "0 epochs and 4 steps", 9: "0 epochs and 9 steps", 10: "1 epoch and 1 step"}[step]
     assert (code, out) == (128 + number, "".join(undisturbed.out.splitlines(True)[: (step - 1) // 9]))
     assert err == f"training.py: stopped after {place}: the same command goes on from {folder / 'run.pt'}\n"
     assert training.load(folder / "run.pt", SETTINGS)["step"] == (step - 1) % 9 + 1
@@ -410,7 +410,7 @@ def test_a_signal_to_one_of_two_stops_both_after_the_same_step(warm, shared, fol
     command = [*SMALL, "--checkpoint", folder / "run.pt"]
     first, second = warm.pair(folder, *command, asks=({}, {"signals": [(13, signal.SIGTERM)]}))
     code, _, err = first.end()
-    assert (code, err.startswith("training.py: stopped after 1 epochs and 4 steps: ")) == (143, True)
+    assert (code, err.startswith("training.py: stopped after 1 epoch and 4 steps: ")) == (143, True)
     assert second.end() == (143, "", "")
     for each in warm.pair(folder, *command):
         assert each.end()[::2] == (0, "")

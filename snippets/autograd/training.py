@@ -178,6 +178,20 @@ def joined(name: str) -> Iterator[Team]:
         dist.destroy_process_group()
 
 
+def add_up(bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    """Add up gradients over all processes, for `register_comm_hook`.
+
+    `DistributedDataParallel` would put many into one bucket, another one after
+    its first step, and their places in it decide how three numbers or more are
+    rounded. Each by itself, they are the same in a run that goes on.
+    """
+    for gradient in bucket.gradients():
+        dist.all_reduce(gradient)
+    done: torch.futures.Future[Tensor] = torch.futures.Future()
+    done.set_result(bucket.buffer())
+    return done
+
+
 class Batches(Sampler[list[int]]):
     """The rows of each batch that this process computes.
 
@@ -387,6 +401,9 @@ class Run:
         self.net = self.model = net.to(team.device)
         if team.size > 1:
             self.model = nn.parallel.DistributedDataParallel(net)
+            self.model.register_comm_hook(
+                None, lambda _, bucket: add_up(bucket)
+            )
         torch.manual_seed(settings.seed + 1 + team.rank)  # what is dropped
         self.shuffler = torch.Generator().manual_seed(settings.seed)
         self.batches = Batches(
@@ -408,7 +425,9 @@ class Run:
 
     def place(self) -> str:
         """How far it is, in words."""
-        return f"{self.epoch} epochs and {self.step} steps"
+        counts = {"epoch": self.epoch, "step": self.step}
+        words = [f"{n} {name}{'s'[n == 1 :]}" for name, n in counts.items()]
+        return " and ".join(words)
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on from here. Every process has to ask."""
@@ -449,8 +468,8 @@ class Run:
 def train_step(run: Run, pictures: Tensor, labels: Tensor) -> float:
     """One step of all processes, as if one had the whole batch.
 
-    `DistributedDataParallel` takes the mean of the gradients, so each process
-    divides the sum of its losses by its fair share of the rows.
+    The gradients of all processes are added up, so each process divides the
+    sum of its losses by the rows that all of them have.
 
     Args:
         run: What is trained.
@@ -464,7 +483,7 @@ def train_step(run: Run, pictures: Tensor, labels: Tensor) -> float:
     labels = labels.to(run.team.device)
     loss = F.cross_entropy(scores, labels, reduction="sum")
     run.optimizer.zero_grad()
-    (loss * run.team.size / run.batches.rows(run.step)).backward()
+    (loss / run.batches.rows(run.step)).backward()
     run.optimizer.step()
     run.schedule.step()
     return loss.item()
@@ -622,13 +641,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
                 file.write(content + hashlib.sha256(content).digest())
                 file.flush()
                 os.fsync(file.fileno())  # the content is on the disk, then
-            os.replace(part, path)  # the name, at once,
+            os.replace(part, path)
+            if hasattr(os, "O_DIRECTORY"):
+                folder = os.open(path.parent, os.O_DIRECTORY)
+                os.fsync(folder)  # and the name is on the disk, too
+                os.close(folder)
         finally:
             part.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        os.fsync(folder)  # and the name is on the disk, too
-        os.close(folder)
 
 
 def load(path: Path, settings: Settings) -> dict[str, Any] | None:

@@ -179,12 +179,12 @@ class Warm:
     def run(self, folder, *arguments, **ask):
         return Started(self, folder, *arguments, **ask).end()
 
-    def pair(self, folder, *arguments, asks=({}, {}), **both):
-        """Two processes that share a run, as torchrun starts them."""
+    def team(self, folder, *arguments, asks=({}, {}), **both):
+        """Processes that share a run, as torchrun starts them: one for each of `asks`."""
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = str(found.getsockname()[1])
-        shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **LOOPBACK}
+        shared = {"WORLD_SIZE": str(len(asks)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **LOOPBACK}
         started = []
         for rank, ask in enumerate(asks):
             env = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -306,7 +306,7 @@ def test_killed_twenty_times_it_ends_bit_for_bit_as_one_that_nobody_disturbed(wa
 def test_a_signal_ends_the_step_saves_and_the_same_command_goes_on(warm, undisturbed, folder, number, step):
     command = [*SMALL, "--checkpoint", folder / "run.pt"]
     code, out, err = warm.run(folder, *command, signals=[(step, number)])
-    place = f"{(step - 1) // 9} epochs and {(step - 1) % 9 + 1} steps"
+    place = {4: "0 epochs and 4 steps", 9: "0 epochs and 9 steps", 10: "1 epoch and 1 step"}[step]
     assert (code, out) == (128 + number, "".join(undisturbed.out.splitlines(True)[: (step - 1) // 9]))
     assert err == f"training.py: stopped after {place}: the same command goes on from {folder / 'run.pt'}\n"
     assert training.load(folder / "run.pt", SETTINGS)["step"] == (step - 1) % 9 + 1
@@ -375,19 +375,22 @@ def test_torchrun_finds_what_one_process_finds(warm, folder):
 def shared(warm, tmp_path_factory):
     """The last checkpoint of a run that two processes share."""
     folder = tmp_path_factory.mktemp("shared")
-    first, second = warm.pair(folder, *SMALL, "--checkpoint", folder / "run.pt")
+    first, second = warm.team(folder, *SMALL, "--checkpoint", folder / "run.pt")
     assert first.end()[::2] == second.end()[::2] == (0, "")
     assert second.out.read_text() == ""
     return read(folder / "run.pt")
 
 
 def test_shares_of_each_batch_are_weighted_by_their_rows(warm, folder):
-    """Shares of 17 and 16 rows, and of 8 and 8: without dropout, the gradients are those of one process."""
-    command = [*SMALL, "--dropout", "0", "--checkpoint"]
-    for each in warm.pair(folder, *command, folder / "two.pt"):
+    """Shares of 139 and 138 rows, and of 2 and 1: without dropout, the gradients are those of one process."""
+    command = [*SMALL, "--epochs", "1", "--batch-size", "277", "--dropout", "0", "--checkpoint"]
+    for each in warm.team(folder, *command, folder / "two.pt"):
         assert each.end()[::2] == (0, "")
     warm.run(folder, *command, folder / "one.pt")
-    assert apart(read(folder / "one.pt"), read(folder / "two.pt")) < 1e-5
+    one, two = read(folder / "one.pt"), read(folder / "two.pt")
+    assert apart(one, two) < 1e-5
+    for name, mixed in one["optimizer"]["state"].items():  # a tenth of the last gradient is in it
+        torch.testing.assert_close(two["optimizer"]["state"][name]["exp_avg"], mixed["exp_avg"], rtol=1e-3, atol=1e-6)
 
 
 def test_two_processes_drop_different_things_and_each_goes_on_with_its_own(shared):
@@ -397,28 +400,36 @@ def test_two_processes_drop_different_things_and_each_goes_on_with_its_own(share
 
 def test_if_one_of_two_is_killed_the_other_fails_and_both_go_on_bit_for_bit(warm, shared, folder):
     command = [*SMALL, "--every", "4", "--checkpoint", folder / "run.pt"]
-    first, second = warm.pair(folder, *command, asks=({}, {"signals": [(15, signal.SIGKILL)]}))
+    first, second = warm.team(folder, *command, asks=({}, {"signals": [(15, signal.SIGKILL)]}))
     assert second.end()[0] == -signal.SIGKILL
     assert first.end()[0] == 1
     assert training.load(folder / "run.pt", training.Settings(4, 33, processes=2))["step"] == 4
-    for each in warm.pair(folder, *command):
+    for each in warm.team(folder, *command):
         assert each.end()[::2] == (0, "")
     assert same(read(folder / "run.pt"), shared)
 
 
 def test_a_signal_to_one_of_two_stops_both_after_the_same_step(warm, shared, folder):
     command = [*SMALL, "--checkpoint", folder / "run.pt"]
-    first, second = warm.pair(folder, *command, asks=({}, {"signals": [(13, signal.SIGTERM)]}))
+    first, second = warm.team(folder, *command, asks=({}, {"signals": [(13, signal.SIGTERM)]}))
     code, _, err = first.end()
-    assert (code, err.startswith("training.py: stopped after 1 epochs and 4 steps: ")) == (143, True)
+    assert (code, err.startswith("training.py: stopped after 1 epoch and 4 steps: ")) == (143, True)
     assert second.end() == (143, "", "")
-    for each in warm.pair(folder, *command):
+    for each in warm.team(folder, *command):
         assert each.end()[::2] == (0, "")
     assert same(read(folder / "run.pt"), shared)
 
 
+def test_three_processes_go_on_bit_for_bit_though_sums_of_three_depend_on_their_order(warm, folder):
+    (folder / "stopped").mkdir()
+    for path, signals in [("whole.pt", []), ("stopped/run.pt", [(5, signal.SIGTERM)]), ("stopped/run.pt", [])]:
+        team = warm.team(folder, *SMALL, "--checkpoint", folder / path, asks=({}, {}, {"signals": signals}))
+        assert {each.end()[0] for each in team} == {143 if signals else 0}
+    assert same(read(folder / "whole.pt"), read(folder / "stopped/run.pt"))
+
+
 def test_a_process_that_hangs_does_not_hang_the_other(warm, folder):
-    first, second = warm.pair(folder, *SMALL, patience=2, asks=({}, {"signals": [(3, signal.SIGSTOP)]}))
+    first, second = warm.team(folder, *SMALL, patience=2, asks=({}, {"signals": [(3, signal.SIGSTOP)]}))
     assert first.end()[0] == 1
     os.kill(second.pid, signal.SIGKILL)
     second.end()
@@ -426,13 +437,13 @@ def test_a_process_that_hangs_does_not_hang_the_other(warm, folder):
 
 def test_both_of_two_refuse_a_checkpoint_and_the_first_tells_why(warm, folder):
     (folder / "run.pt").write_text("hello")
-    first, second = warm.pair(folder, *SMALL, "--checkpoint", folder / "run.pt")
+    first, second = warm.team(folder, *SMALL, "--checkpoint", folder / "run.pt")
     assert first.end() == (2, "", f"training.py: {folder / 'run.pt'} is damaged, or no checkpoint of this program\n")
     assert second.end() == (2, "", "")
 
 
 def test_a_disk_that_is_full_stops_both_of_two(warm, folder):
-    first, second = warm.pair(folder, *SMALL, "--checkpoint", folder / "run.pt", limit=10_000)
+    first, second = warm.team(folder, *SMALL, "--checkpoint", folder / "run.pt", limit=10_000)
     assert first.end() == (2, "", f"training.py: cannot write {folder / 'run.pt'}: File too large\n")
     assert second.end() == (2, "", "")
     assert list(folder.iterdir()) == []

@@ -41,7 +41,7 @@ function chart(kind, title, runs) {
     {
       viewBox: `${-LEFT} -6 ${LEFT + WIDTH + 8} ${HEIGHT + BELOW + 6}`,
       role: "img",
-      "aria-label": `${title}. ${describe(runs, HEALTHY, kind)}`,
+      "aria-label": `${title}${kind === "loss" ? ", on a logarithmic axis" : ""}. ${describe(runs, HEALTHY, kind)}`,
     },
     ...axis.ticks.flatMap(tick),
     line(GUESS[kind], "guess"),
@@ -95,7 +95,14 @@ class Widget {
         key("guess", "a guess"),
       ),
       make("div", {}, make("fieldset", {}, make("legend", {}, "Clues"), this.#clue, this.#give), this.#asked),
-      make("div", {}, make("h3", {}, "Which line is broken?"), this.#code, this.#told),
+      make(
+        "div",
+        {},
+        make("h3", {}, "Which line was changed, dropped or moved?"),
+        make("p", { class: "hint" }, "This is the loop without a bug."),
+        this.#code,
+        this.#told,
+      ),
       make("div", {}, this.#score, make("p", { class: "hint" }, recorded)),
     );
     this.#asked.ariaLive = "polite";
@@ -171,7 +178,7 @@ class Widget {
   }
 
   #tellClue(time) {
-    const [name, words] = clues(this.#bug, runsOf(RECORD, EXHIBITS[this.#n]))[time];
+    const [name, words] = clues(this.#bug, runsOf(RECORD, EXHIBITS[this.#n]), RECORD.bugs.healthy)[time];
     this.#asked.append(make("li", {}, make("b", {}, `${name}: `), words));
   }
 
@@ -188,11 +195,8 @@ class Widget {
       const bare = pressed.textContent;
       pressed.replaceChildren(make("s", {}, bare), make("span", { class: "heard" }, " (not this one)"));
     }
-    const others = Object.values(RECORD.bugs).filter(({ changes }) => line in changes);
-    const words = others.map(({ tells }) => `“${tells}”`).join(" Or: ");
-    this.#told.replaceChildren(
-      make("p", {}, make("b", {}, "Not this line. "), words && `Broken here, a run looks like this: ${words}`),
-    );
+    const words = this.#bug.alike.includes(line) ? "Broken here, a run could look the same." : "";
+    this.#told.replaceChildren(make("p", {}, make("b", {}, "Not this line. "), words));
     this.#update();
   }
 
@@ -228,7 +232,7 @@ class Widget {
   /** Bring the buttons and the score up to date. */
   #update() {
     const { clues: asked, open } = this.#states[this.#n];
-    const all = clues(this.#bug, HEALTHY).length;
+    const all = clues(this.#bug, HEALTHY, RECORD.bugs.healthy).length;
     this.#clue.textContent = asked < all ? `Clue ${asked + 1} of ${all}` : "No more clues";
     this.#clue.disabled = asked === all || open;
     this.#give.hidden = open || (asked < all && this.#states[this.#n].tried.size < 3);
@@ -236,14 +240,14 @@ class Widget {
       const state = this.#states[n];
       const clean = state.open && !state.given && !state.tried.size;
       number.textContent = state.open ? `${n + 1} ${clean ? "✓" : "○"}` : n + 1;
-      number.ariaLabel = `Exhibit ${n + 1}${state.open ? (clean ? ", found at once" : ", open") : ""}`;
+      number.ariaLabel = `Exhibit ${n + 1}${state.open ? (clean ? ", found at once" : ", solved") : ""}`;
       number.ariaPressed = n === this.#n;
     }
     const opened = this.#states.filter((state) => state.open);
     const clean = opened.filter(({ tried, given }) => !given && !tried.size).length;
     const used = this.#states.reduce((sum, state) => sum + state.clues, 0);
     const count = opened.length === EXHIBITS.length ? "All ten" : `${opened.length} of ${EXHIBITS.length}`;
-    this.#score.textContent = `${count} open, ${clean} found at once, ${used} ${used === 1 ? "clue" : "clues"} asked for.`;
+    this.#score.textContent = `${count} solved, ${clean} found at once (✓), ${used} ${used === 1 ? "clue" : "clues"} asked for.`;
   }
 }
 

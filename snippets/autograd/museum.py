@@ -152,33 +152,46 @@ class Bug:
     replaces each: another line, or nothing."""
     tells: str
     """What in the curves gives it away."""
+    alike: tuple[str, ...] = ()
+    """Lines that would look the same if they were broken instead."""
 
 
 HEAD = "model[-1] = nn.Linear(64, 10).to(x)"
 OPTIMIZER = "optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)"
 BUGS = {
+    "batches not shuffled": Bug(
+        {
+            "for batch in torch.randperm(len(x)).split(50):": (
+                "for batch in torch.arange(len(x)).split(50):"
+            )
+        },
+        "The training does worse than a guess, and the test no better "
+        "than a guess. A batch has one class or two, and the network has "
+        "learned to answer with the class before.",
+    ),
+    "softmax twice": Bug(
+        {"scores = model(x)": "scores = model(x).softmax(dim=1)"},
+        "The accuracy is fine, but no loss falls below 1.46: that is what "
+        "ten classes cost if the right score is 1 and all others are 0.",
+        alike=("loss = F.cross_entropy(scores, y)",),
+    ),
+    "test pictures not scaled": Bug(
+        {"test_x = digits.test_x / 16": "test_x = digits.test_x"},
+        "Training is as it should be. Most of the test is right, and yet "
+        "its loss is far above that of a guess: the scores are too large.",
+    ),
     "zero_grad() before step()": Bug(
         {
             "optimizer.zero_grad()": "loss.backward()",
             "loss.backward()": "optimizer.zero_grad()",
         },
         "Nothing moves. Every epoch costs about what the first batch cost.",
+        alike=("optimizer.step()",),
     ),
-    "softmax twice": Bug(
-        {"scores = model(x)": "scores = model(x).softmax(dim=1)"},
-        "The accuracy is fine, but no loss falls below 1.46: that is what "
-        "ten classes cost if the right score is 1 and all others are 0.",
-    ),
-    "test pictures transposed": Bug(
-        {"test_x = digits.test_x / 16": "test_x = digits.test_x.mT / 16"},
-        "Training is as it should be. The test is right about as often as "
-        "a guess, and its loss is far above that of a guess: the network "
-        "is sure of itself and wrong.",
-    ),
-    "zero_grad() forgotten": Bug(
-        {"optimizer.zero_grad()": ""},
-        "The loss goes up by powers of ten. Each step repeats all steps "
-        "before, so the weights swing, further and further.",
+    "eval() forgotten": Bug(
+        {"model.eval()": ""},
+        "In the end the test is no better than the training. Without a bug "
+        "it is, as Dropout is off there.",
     ),
     "accuracy against all labels": Bug(
         {
@@ -187,38 +200,32 @@ BUGS = {
             )
         },
         "Both losses fall as they should, and both accuracies stay at a "
-        "tenth. They contradict each other, so the measurement is wrong.",
+        "tenth. They contradict each other. With `keepdim` the guesses are "
+        "a column, and each is compared with all labels.",
     ),
-    "batches not shuffled": Bug(
-        {
-            "for batch in torch.randperm(len(x)).split(50):": (
-                "for batch in torch.arange(len(x)).split(50):"
-            )
-        },
-        "The training does worse than a guess, and the test is no better "
-        "than one. A batch has one class or two, and the network has "
-        "learned to answer with the class before.",
-    ),
-    "eval() forgotten": Bug(
-        {"model.eval()": ""},
-        "The test is no better than the training. Without a bug it is, as "
-        "Dropout is off there.",
-    ),
-    "test pictures not scaled": Bug(
-        {"test_x = digits.test_x / 16": "test_x = digits.test_x"},
-        "Training is as it should be. Most of the test is right, and yet "
-        "its loss is far above that of a guess: the scores are too large.",
+    "test pictures transposed": Bug(
+        {"test_x = digits.test_x / 16": "test_x = digits.test_x.mT / 16"},
+        "Training is as it should be. The test is right about as often as "
+        "a guess, and its loss is far above that of a guess: the network "
+        "is sure of itself and wrong.",
     ),
     "head replaced too late": Bug(
         {HEAD: OPTIMIZER, OPTIMIZER: HEAD},
         "It learns, but slowly, and both losses stay above those without a "
         "bug. The last layer stays as it was drawn, and the others work "
-        "around it. The optimizer moves a head that is gone.",
+        "around it. The optimizer holds the old head, which gets no gradient.",
     ),
-    "classes counted from one": Bug(
+    "zero_grad() forgotten": Bug(
+        {"optimizer.zero_grad()": ""},
+        "The loss goes up by powers of ten. Each step repeats all steps "
+        "before, on top of the momentum, so the weights swing, further and "
+        "further.",
+    ),
+    "classes of the test shifted": Bug(
         {"test_y = digits.test_y": "test_y = (digits.test_y - 1) % 10"},
         "Training is as it should be. The test is right far less often than "
-        "a guess: to miss that often, one has to know the answers.",
+        "a guess: to miss that often, one has to know the answers. "
+        "The classes of the test begin with the digit 1 and end with 0.",
     ),
 }
 """The bugs, by the names that they have on the command line."""
@@ -482,13 +489,14 @@ def record(
         clues: Those of all bugs and of "healthy".
         device: Where they ran.
     """
-    bugs = {}
+    bugs, bare = {}, [line.strip() for line in loop()]
     for name, runs in museum.items():
         bug = BUGS.get(name, HEALTHY)
         pairs = zip(runs, museum["healthy"], strict=True)
         bugs[name] = {
             "changes": places(bug, loop()),
             "tells": bug.tells,
+            "alike": [bare.index(line) for line in bug.alike],
             **vars(clues[name]),
             "batch": [*map(short, clues[name].batch)],
             "runs": [rounded(*pair) for pair in pairs],

@@ -130,12 +130,12 @@ def test_each_bug_shows_as_it_is_told(runs):
     assert still.train_loss[-1] == pytest.approx(still.first, abs=0.2)
     assert min(runs["softmax twice"].train_loss + runs["softmax twice"].test_loss) > 1.46
     assert last(runs["softmax twice"])[3] > 0.94
-    for name in ("test pictures transposed", "test pictures not scaled", "classes counted from one"):
+    for name in ("test pictures transposed", "test pictures not scaled", "classes of the test shifted"):
         assert runs[name].train_loss == runs["healthy"].train_loss
         assert last(runs[name])[2] > 2 * guess
     assert 0.05 < last(runs["test pictures transposed"])[3] < 0.2
     assert last(runs["test pictures not scaled"])[3] > 0.7
-    assert last(runs["classes counted from one"])[3] < 0.02
+    assert last(runs["classes of the test shifted"])[3] < 0.02
     assert last(runs["zero_grad() forgotten"])[0] > 1000
     everyone = runs["accuracy against all labels"]
     assert everyone.train_loss == runs["healthy"].train_loss
@@ -165,7 +165,7 @@ def test_clues_answer_what_the_curves_leave_open(digits):
     assert {name for name, each in clues.items() if not each.repeats} == {"eval() forgotten"}
     assert clues["healthy"].batch[3] > 0.95
     assert clues["batches not shuffled"].batch[3] > 0.95
-    assert clues["classes counted from one"].batch[3] < 0.05
+    assert clues["classes of the test shifted"].batch[3] < 0.05
     assert clues["accuracy against all labels"].batch[1] < 0.2
     assert still.batch[0] > 2
 
@@ -182,6 +182,7 @@ def test_the_record_says_what_ran_where(recorded):
     for name, bug in recorded["bugs"].items():
         assert bug["changes"] == {str(n): text for n, text in museum.places(ALL[name], museum.loop()).items()}
         assert bug["tells"] == ALL[name].tells
+        assert [recorded["loop"][n].strip() for n in bug["alike"]] == [*ALL[name].alike]
         assert len(bug["runs"]) == 3
         for run in bug["runs"]:
             assert set(run) == {"first", *museum.CURVES}

@@ -32,12 +32,16 @@ class Interpreter:
         self.main = types.ModuleType("__main__")
         self.main.__file__ = path
         sys.modules["__main__"] = self.main
-        # No mtime: linecache keeps the entry, and `inspect` finds the source of what a block defines.
-        linecache.cache[path] = (sum(map(len, program)), None, program, path)
+        self.knows(program)
         self.printed = capture(1)
         self.errors = capture(2)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with what others write
         warnings.showwarning = show_warning
+
+    def knows(self, program: list[str]) -> None:
+        """Take these as the lines of the file, for tracebacks and for `inspect`."""
+        # No mtime: linecache keeps the entry.
+        linecache.cache[self.path] = (sum(map(len, program)), None, program, self.path)
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a block, and the check of its exercise behind it, and tell what they did."""

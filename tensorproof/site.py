@@ -178,14 +178,17 @@ def _with_copies(html: str, page: SitePage, docs: Path) -> str:
 
 
 def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
-    """Load the module of each `<explore-name>` on the page, and none on a page without."""
+    """Load the module of each `<explore-name>` on the page and its own style, if any, and nothing on a page without."""
     html = re.sub(r"<p>(</?explore-\w+>)</p>", r"\1", html)
-    modules = [f"explorables/{name}.js" for name in re.findall(r"<explore-(\w+)>", html)]
+    names = re.findall(r"<explore-(\w+)>", html)
+    modules = [f"explorables/{name}.js" for name in names]
     for module in modules:
         if not (docs / module).is_file():
             raise PluginError(f"{page.file.src_uri}: an explorable without its module docs/{module}")
     if not modules:
         return html
-    style = get_relative_url("explorables/explorables.css", page.url)
+    own = (f"explorables/{name}.css" for name in names)
+    styles = ["explorables/explorables.css", *(style for style in own if (docs / style).is_file())]
+    links = (f'<link rel="stylesheet" href="{get_relative_url(style, page.url)}">' for style in styles)
     scripts = (f'<script type="module" src="{get_relative_url(module, page.url)}"></script>' for module in modules)
-    return f'<link rel="stylesheet" href="{style}">{html}{"".join(scripts)}'
+    return "".join([*links, html, *scripts])

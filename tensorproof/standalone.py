@@ -20,15 +20,20 @@ def with_needs(page: Page, block: Block) -> str:
     The check of an exercise stands behind an answer. What earlier blocks raise is printed, so that the program
     goes on; what this block raises comes out of it.
     """
+    return joined(pieces(page, block))
+
+
+def pieces(page: Page, block: Block) -> list[str]:
+    """That program in pieces: the imports, each block that it needs, and itself with the check behind it."""
     if is_wrong_syntax(block):
-        return block.source
+        return [block.source]
     imports, before = needed(page, block)
-    parts = [
+    itself = with_guard(block, with_figure(block, block.source))
+    return [
         "\n".join(imports),
         *(going_on(each) for each in before),
-        with_guard(block, with_figure(block, block.source)),
+        joined([itself, block.check.source]) if block.check else itself,
     ]
-    return joined([*parts, block.check.source] if block.check else parts)
 
 
 def is_wrong_syntax(block: Block) -> bool:

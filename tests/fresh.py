@@ -1,4 +1,4 @@
-"""Fresh interpreters for code that leaves the book: a new one, and copies of one that has torch loaded already."""
+"""Fresh interpreters for code that leaves the book: a new one, and forks of one that has torch loaded already."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import nbformat
 from nbclient import NotebookClient
 
 from tensorproof.session import OURS, Outcome, environment
+
+Tree = dict[str, tuple[list[str], "Tree"]]
 
 PRINT_WARNINGS = """
 import sys
@@ -27,47 +29,108 @@ warnings.showwarning = show
 """What a page does to warnings, as a `sitecustomize.py`: they are printed, without file and line."""
 
 WARM = """
-import json, multiprocessing, os, sys, tempfile
-import matplotlib.pyplot, skimage.data, sklearn.datasets, torch, torch.utils.data
+import json, os, sys, tempfile
+import matplotlib.pyplot, skimage.data, sklearn.datasets, torch, torch._dynamo, torch.utils.data
 
-from tensorproof.interpreter import Interpreter
+from tensorproof.interpreter import Interpreter, drawn_figures
+
+
+def in_a_fork(function, *arguments):
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    try:
+        function(*arguments)
+    finally:
+        os._exit(0)
+
+
+def begin(tree):
+    interpreter = Interpreter("program.py", [])
+    interpreter.main.__dict__.clear()
+    interpreter.main.__dict__["__name__"] = "__main__"
+    grow(tree, interpreter, "")
+
+
+def grow(tree, interpreter, before):
+    for piece, (names, below) in tree.items():
+        in_a_fork(run, interpreter, before, piece, names, below)
+
+
+def run(interpreter, before, piece, names, below):
+    interpreter.knows((before + piece).splitlines(keepends=True))
+    error = interpreter.execute(piece, before.count("\\n") + 1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    said = {"printed": interpreter.printed.read(), "errors": interpreter.errors.read(), "error": error}
+    if names or error:
+        in_a_fork(tell, [*names, *(all_names(below) if error else [])], said)
+    if not error:
+        grow(below, interpreter, before + piece + "\\n\\n")
+
+
+def all_names(tree):
+    return [name for names, below in tree.values() for name in [*names, *all_names(below)]]
+
+
+def tell(names, said):
+    figures = drawn_figures()
+    for name in names:
+        print(json.dumps([name, said | {"figures": figures}]), file=answers, flush=True)
+
 
 sys.path.remove(sys.argv[1])
+answers = os.fdopen(os.dup(1), "w")
 for line in sys.stdin:
-    if os.fork():
-        os.wait()
-        continue
-    answers = os.fdopen(os.dup(1), "w")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        interpreter = Interpreter("program.py", [])
-        interpreter.main.__dict__.clear()
-        interpreter.main.__dict__["__name__"] = "__main__"
-        answer = interpreter.run({"source": json.loads(line), "line": 1, "needs": [], "check": None})
-        print(json.dumps(answer), file=answers, flush=True)
+        in_a_fork(begin, json.loads(line))
+        print(json.dumps(["", os.listdir()]), file=answers, flush=True)
         os.chdir("/")
-    os._exit(0)
 """
 
 
 class WarmInterpreter:
-    """Runs each program in a fork of an interpreter that has imported the libraries and holds no name of them."""
+    """Runs programs in forks of an interpreter that has imported the libraries and holds no name of them.
+
+    A program is given in pieces. Those that begin with the same pieces share them: a fork is made where they part.
+    """
 
     def __init__(self) -> None:
         command = [sys.executable, "-c", WARM, OURS]
+        alone = {"OMP_NUM_THREADS": "1"}  # a fork has none of the threads that are there
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment() | alone, text=True
         )
 
-    def run(self, program: str) -> Outcome:
+    def run(self, programs: dict[str, list[str]]) -> dict[str, Outcome]:
+        """What the last piece of each program did, or the piece that ended it."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(program) + "\n")
+        self.process.stdin.write(json.dumps(shared(programs)) + "\n")
         self.process.stdin.flush()
-        return Outcome.of(json.loads(self.process.stdout.readline()))
+        answers = {}
+        for line in self.process.stdout:
+            name, answer = json.loads(line)
+            if not name:
+                assert not answer, f"programs that share an empty folder have left {answer} there"
+                break
+            answers[name] = Outcome.of(answer)
+        return answers
 
     def close(self) -> None:
         self.process.communicate()
+
+
+def shared(programs: dict[str, list[str]]) -> Tree:
+    """The pieces of programs as a tree: behind each piece the names of those that end there, and what comes next."""
+    tree: Tree = {}
+    for name, pieces in programs.items():
+        names, below = [], tree
+        for piece in pieces:
+            names, below = below.setdefault(piece, ([], {}))
+        names.append(name)
+    return tree
 
 
 def surroundings(folder: Path) -> dict[str, str]:

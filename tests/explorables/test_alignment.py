@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from element import Explorable, focused, written
-from lineup import broadcast_size, size, verdict
 
+from explorables.element import Explorable, focused, written
+from explorables.lineup import broadcast_size, size, verdict
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "broadcasting.md"

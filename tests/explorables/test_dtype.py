@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import typed
-from element import Explorable
 
+from explorables import typed
+from explorables.element import Explorable
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "dtypes.md"

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-from descents import LANDSCAPES, Asked, random_descent, run, run_plainly
-from element import Explorable, focused
 
+from explorables.descents import LANDSCAPES, Asked, random_descent, run, run_plainly
+from explorables.element import Explorable, focused
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "autograd" / "gradients.md"

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
-from element import Explorable, focused
+
+from explorables.element import Explorable, focused
 
 RECORD = json.loads((Path(__file__).parents[2] / "docs" / "explorables" / "museum-runs.json").read_text("utf-8"))
 BUGS = {name: bug for name, bug in RECORD["bugs"].items() if name != "healthy"}

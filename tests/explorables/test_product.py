@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from element import Explorable, focused, written
-from lineup import broadcast_size, size, verdict
 from torch.utils.flop_counter import FlopCounterMode
 
+from explorables.element import Explorable, focused, written
+from explorables.lineup import broadcast_size, size, verdict
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "matmul.md"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from itertools import product
 
-import promotions
 import pytest
 import torch
-from element import Explorable
+
+from explorables import promotions
+from explorables.element import Explorable
 
 URL = "tensors/dtypes/"
 PROMOTION = Explorable("promotion", URL, "a is")

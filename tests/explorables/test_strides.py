@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from chains import OPERATIONS, Case, Step, outcome, random_case, target_shape
-from element import Explorable, focused, written
 
+from explorables.chains import OPERATIONS, Case, Step, outcome, random_case, target_shape
+from explorables.element import Explorable, focused, written
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "views.md"

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from element import Explorable, focused
-from tapes import FUNCTIONS, Case, Traced, random_case, traced
 
+from explorables.element import Explorable, focused
+from explorables.tapes import FUNCTIONS, Case, Traced, random_case, traced
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "autograd" / "tape.md"

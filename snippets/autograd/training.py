@@ -32,6 +32,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -174,6 +175,9 @@ def joined(name: str) -> Iterator[Team]:
     dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Team(device, rank, size)
+    except BaseException as error:  # its frames hold the network, which has
+        clear_frames(error.__traceback__)  # to go before the group goes
+        raise
     finally:
         dist.destroy_process_group()
 

@@ -109,6 +109,7 @@ def tear(number, share):
 
 
 def child(ask):
+    signal.alarm(120)  # nothing may hang
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(ask[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(ask.get("env", {}))

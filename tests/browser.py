@@ -21,7 +21,16 @@ PAGE_BUDGET = 100_000
 PROGRAM_BUDGET = 150_000
 """Bytes that a first visit of a page, or of a program, may transfer."""
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+)
+"""The first has no window around its pages, which halves the time of a visit."""
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
 SWITCHES = [
     "--no-sandbox",

@@ -207,9 +207,10 @@ def test_wrong_syntax_is_not_needed_and_needs_nothing():
 
 
 def test_a_copy_is_a_small_part_of_its_page():
-    """A block that is given too much is of no more use than the page."""
-    for file in (ROOT / "docs").rglob("*.md"):
-        page = Page.read(file)
-        if len(page.blocks) > 10:
-            shares = [len(needed(page, block)[1]) / at for at, block in enumerate(page.blocks) if at]
-            assert sum(shares) / len(shares) < 0.3, file
+    """A block that is given too much is of no more use than the page.
+
+    One that calls `exec` or `globals` may use all that stands above it, so a page that does cannot be judged alone.
+    """
+    pages = [page for file in (ROOT / "docs").rglob("*.md") if len((page := Page.read(file)).blocks) > 10]
+    shares = [len(needed(page, block)[1]) / at for page in pages for at, block in enumerate(page.blocks) if at]
+    assert sum(shares) / len(shares) < 0.2

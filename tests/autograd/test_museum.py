@@ -19,9 +19,9 @@ EPOCHS = 10
 
 
 def load_program():
-    spec = importlib.util.spec_from_file_location("museum", ROOT / "snippets" / "autograd" / "museum.py")
+    spec = importlib.util.spec_from_file_location("program_museum", ROOT / "snippets" / "autograd" / "museum.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["museum"] = module
+    sys.modules["program_museum"] = module
     spec.loader.exec_module(module)
     return module
 

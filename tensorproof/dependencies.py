@@ -8,6 +8,7 @@ object or two names share one, they are taken to do so: a block too many is a nu
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,12 @@ _COPIES = {"clone", "copy", "item", "tolist", "tensor", "zeros", "ones"}
 _FILLS = {"append", "extend", "insert", "add", "update"}
 """Methods after which an object holds what it was given."""
 _CHANGES_ARGUMENTS = {"next", "shuffle", "copyto"}
-_SETTING = re.compile(r"set_|use_|.*seed")
+_SETTING = re.compile(r"set_|use_")
 """Functions of a module that change what the module does later; others are taken to leave it as it is."""
+_SEEDING = re.compile(r".*seed")
+"""Functions of a module after which it draws the same numbers, whatever it drew before."""
+_DRAWING = re.compile(r".*(rand|normal|uniform|bernoulli|multinomial|dropout|shuffle|\binit\b|\bnn\.[A-Z])")
+"""Names, dotted, of what draws random numbers, such as layers for their weights."""
 
 
 @dataclass
@@ -35,10 +40,15 @@ class Names:
     binds: set[str] = field(default_factory=set)
     """Names that it binds whatever happens."""
     may_bind: set[str] = field(default_factory=set)
+    defines: set[str] = field(default_factory=set)
+    """Names that it gives to functions and classes."""
     changes: set[str] = field(default_factory=set)
     """Names whose objects it may change in place."""
     sets: set[str] = field(default_factory=set)
     """Names whose settings it changes, should they be modules."""
+    seeds: bool = False
+    """Whether it seeds a generator of random numbers, which is taken to come before it draws any."""
+    draws: bool = False
     shares: list[set[str]] = field(default_factory=list)
     """Groups of names that may stand for one object, or for views of one."""
     imports: dict[str, str] = field(default_factory=dict)
@@ -74,6 +84,11 @@ class _Reader(ast.NodeVisitor):
             self.bind(node.id)
         elif node.id not in self.names.binds | self.names.imports.keys():
             self.names.uses.add(node.id)
+        self.names.draws |= bool(_DRAWING.match(node.id))
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.generic_visit(node)
+        self.names.draws |= bool(_DRAWING.match(ast.unparse(node)))
 
     def bind(self, name: str) -> None:
         self.names.binds.add(name)
@@ -100,6 +115,9 @@ class _Reader(ast.NodeVisitor):
     def visit_For(self, node: ast.For) -> None:
         self.visit(node.iter)
         self.assign(node.target, node.iter)
+        match node.iter:
+            case ast.Tuple(elts=[_, *_]) | ast.List(elts=[_, *_]) | ast.Constant():
+                self.visit(node.target)
         self.branches([node.target, *node.body, *node.orelse], [])
 
     def visit_Try(self, node: ast.Try) -> None:
@@ -115,12 +133,14 @@ class _Reader(ast.NodeVisitor):
         own = within.names.may_bind | {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
         self.names.uses |= within.names.uses - own - self.names.binds - self.names.imports.keys()
         self.names.changes |= within.names.changes - own
+        self.names.draws |= within.names.draws and not within.names.seeds
 
     visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_scope
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.ClassDef) -> None:
         self.visit_scope(node)
         self.bind(node.name)
+        self.names.defines.add(node.name)
 
     visit_ClassDef = visit_FunctionDef
 
@@ -129,6 +149,8 @@ class _Reader(ast.NodeVisitor):
         for target in node.targets:
             self.visit(target)
             self.assign(target, node.value)
+        if len(node.targets) > 1:
+            self.names.shares.append({name for target in node.targets for name in _roots(target)})
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
@@ -172,6 +194,7 @@ class _Reader(ast.NodeVisitor):
                 self.names.changes |= _roots(owner)
                 if _SETTING.match(method):
                     self.names.sets |= _roots(owner)
+                self.names.seeds |= bool(_SEEDING.match(method))
                 if method in _FILLS:
                     self.names.shares.append(_roots(owner).union(*map(_shared, arguments)))
 
@@ -222,24 +245,67 @@ def needed(page: Page, block: Block) -> tuple[list[str], list[Block]]:
     before = page.blocks[: page.blocks.index(block)]
     earlier = [(each, names_of(each.source)) for each in before if not each.is_answer]
     imported = {name: text for _, names in earlier for name, text in names.imports.items()}
-    wanted = names_of(block.source + (block.check.source if block.check else "")).uses
+    histories = _histories([names for _, names in earlier], vars(builtins).keys() | imported.keys())
+    own = names_of(block.source + (block.check.source if block.check else ""))
+    wanted, unseeded = own.uses, own.draws and not own.seeds
     imports: set[str] = set()
     blocks: list[Block] = []
-    for at in range(len(earlier) - 1, -1, -1):
-        each, names = earlier[at]
-        groups = [group - imported.keys() for _, known in earlier[: at + 1] for group in known.shares]
-        changed = _all_of(names.changes - imported.keys(), groups) | names.sets & imported.keys()
-        if wanted & (names.binds | names.may_bind | changed):
+    for (each, names), history in reversed(list(zip(earlier, histories, strict=True))):
+        changed = history.changed & history.objects(wanted) or names.sets & imported.keys() & wanted
+        if changed or (unseeded and names.seeds) or wanted & (names.binds | names.may_bind):
             blocks.insert(0, each)
             wanted = wanted - names.binds - names.imports.keys() | names.uses
+            unseeded = not names.seeds and (unseeded or names.draws)
         else:
             imports |= {names.imports[name] for name in wanted & names.imports.keys()}
             wanted -= names.imports.keys()
     return sorted(imports), blocks
 
 
-def _all_of(names: set[str], groups: Iterable[set[str]]) -> set[str]:
-    """Names, and all that share something with them."""
-    while more := {name for group in groups if group & names for name in group} - names:
-        names = names | more
-    return names
+Object = tuple[str, int]
+"""What a name stands for since a block bound it: the name, and the number of the block."""
+
+
+@dataclass
+class _History:
+    """What became of objects up to the end of a block.
+
+    Attributes:
+        bound: The block that has bound a name last.
+        changed: The objects that the block may change in place.
+    """
+
+    bound: dict[str, int]
+    changed: set[Object]
+
+    def objects(self, names: Iterable[str]) -> set[Object]:
+        return {(name, self.bound.get(name, -1)) for name in names}
+
+
+def _histories(blocks: Sequence[Names], kept: Iterable[str]) -> list[_History]:
+    """One history for each block.
+
+    Args:
+        kept: Names of what is neither changed nor shared with what it makes, unless the page binds them.
+    """
+    defined = {name for names in blocks for name in names.defines}
+    kept = set(kept) - {name for names in blocks for name in names.may_bind}
+    histories: list[_History] = []
+    groups: list[set[Object]] = []
+    now = _History({}, set())
+    for at, names in enumerate(blocks):
+        old, now = now, _History(now.bound | dict.fromkeys(names.binds, at), set())
+        for each in names.shares:
+            group = each - kept - defined  # a function shares nothing with what it returns
+            groups.append(now.objects(group) | old.objects(group & names.uses))
+        changes = names.changes - kept
+        now.changed = _all_of(now.objects(changes) | old.objects(changes & names.uses), groups)
+        histories.append(now)
+    return histories
+
+
+def _all_of(objects: set[Object], groups: Iterable[set[Object]]) -> set[Object]:
+    """Objects, and all that share something with them."""
+    while more := {each for group in groups if group & objects for each in group} - objects:
+        objects = objects | more
+    return objects

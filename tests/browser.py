@@ -131,34 +131,62 @@ class Visit:
         return sum(size for _, size in self.server.sent)
 
 
-KEEP_ONE_TOKEN_OF_EACH_LOOK = """
-() => {
-    const look = (token) => {
-        const around = [];
-        for (let box = token; box; box = box.parentElement) {
-            const { color, backgroundColor, opacity, fontSize, fontWeight } = getComputedStyle(box);
-            around.push(box === token ? [color, fontSize, fontWeight] : [], backgroundColor, opacity);
-        }
-        return around.join();
-    };
-    const looks = new Map();
-    for (const token of document.querySelectorAll("code span:not(:has(*))")) {
-        const alike = looks.get(look(token)) ?? [];
-        looks.set(look(token), [...alike, token]);
+LOOKS = """
+const grounds = new Map();
+const ground = (box) => {  // all that is behind a text, and what style sheets know its boxes by
+    if (box && !grounds.has(box)) {
+        const { backgroundColor, backgroundImage, opacity } = getComputedStyle(box);
+        const own = [box.tagName, box.className, backgroundColor, backgroundImage, opacity];
+        grounds.set(box, [...own, ground(box.parentElement)].join());
     }
-    for (const [, ...rest] of looks.values()) for (const token of rest) token.replaceWith(...token.childNodes);
-}
+    return grounds.get(box);
+};
+"""
+KEEP_ONE_TOKEN_OF_EACH_LOOK = f"""
+() => {{
+    {LOOKS}
+    const looks = new Set();
+    for (const token of document.querySelectorAll("code span:not(:has(*))")) {{
+        const look = token.className + token.style.cssText + ground(token.parentElement);
+        if (looks.has(look)) token.replaceWith(...token.childNodes);
+        looks.add(look);
+    }}
+    document.body.normalize();
+}}
+"""
+MARK_ONE_TEXT_OF_EACH_LOOK = f"""
+(root) => {{
+    {LOOKS}
+    const looks = new Set();
+    for (const box of document.querySelectorAll(`${{root}} *`)) {{
+        const text = [...box.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+        const {{ color, fontSize, fontWeight, textShadow }} = getComputedStyle(box);
+        const look = [color, fontSize, fontWeight, textShadow, ground(box)].join();
+        const visible = text && box.checkVisibility({{ visibilityProperty: true }});
+        box.toggleAttribute("data-look", visible && !looks.has(look));
+        if (visible) looks.add(look);
+    }}
+}}
 """
 
 
-def axe_findings(page: Page, context: str | None = None) -> list[str]:
-    """What axe finds on a page, or in a part of it.
+def axe_findings(page: Page, context: str = "body", colors_only: bool = False) -> list[str]:
+    """What axe finds on a page, or in a part of it, by all rules or by those that ask for colours.
 
-    Axe takes milliseconds for each of thousands of tokens of code, so afterwards the page holds only one of those that
-    look the same, in colour, size and all that is behind them.
+    Axe takes milliseconds for each of thousands of texts. So it looks for contrast in one of those that look the
+    same, and afterwards the page holds only one token of code of each look.
     """
     page.evaluate(KEEP_ONE_TOKEN_OF_EACH_LOOK)
-    options = {"resultTypes": ["violations"]}  # to tell every place of what passes takes as long again
+    page.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK, context)
+    contrast = _axe(page, f"{context} [data-look]", runOnly=["color-contrast"])
+    whole = None if context == "body" else context
+    if colors_only:
+        return contrast + _axe(page, whole, runOnly=["link-in-text-block"])
+    return contrast + _axe(page, whole, rules={"color-contrast": {"enabled": False}})
+
+
+def _axe(page: Page, context: str | None, **options: object) -> list[str]:
+    options["resultTypes"] = ["violations"]  # to list all that passes takes as long again
     violations = Axe().run(page, context=context, options=options).response["violations"]
     return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in violations for node in one["nodes"]]
 

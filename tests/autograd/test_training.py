@@ -15,6 +15,7 @@ import pickle
 import pty
 import random
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -925,10 +926,13 @@ def test_a_terminal_gets_a_bar_that_disappears(monkeypatch, capsys):
         for step in (1, 5, 10):
             training.show_progress(2, step, 10, ALONE)
             training.show_progress(2, step, 10, training.Team(CPU, 1, 2))
-        shown = os.read(ours, 1000).decode()
-    os.close(ours)
     bars = ["epoch 3 [##..................] 1/10", "epoch 3 [##########..........] 5/10", " " * 36]
-    assert shown == "".join(f"{bar}\r" for bar in bars)
+    expected = "".join(f"{bar}\r" for bar in bars)
+    shown = ""
+    while len(shown) < len(expected) and select.select([ours], [], [], 5)[0]:  # it hands over what it has so far
+        shown += os.read(ours, 1000).decode()
+    os.close(ours)
+    assert shown == expected
     monkeypatch.undo()
     training.show_progress(2, 5, 10, ALONE)
     assert capsys.readouterr() == ("", "")

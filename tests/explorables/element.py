@@ -31,6 +31,13 @@ TAKE_OUT_AND_PUT_BACK = """
 }
 """
 
+TAKE_AWAY_THE_REST = """
+(name) => {
+    for (let box = document.querySelector(name); box !== document.body; box = box.parentElement)
+        for (const other of [...box.parentElement.children]) if (other !== box) other.remove();
+}
+"""
+
 
 @dataclass(frozen=True)
 class Explorable:
@@ -79,7 +86,8 @@ class Explorable:
         return before, str(visited.server.sent)
 
     def findings(self, page: Page) -> list[str]:
-        """What axe finds in the element."""
+        """What axe finds in the element, which is alone on its page from then on: axe reads all that is there."""
+        page.evaluate(TAKE_AWAY_THE_REST, f"explore-{self.name}")
         return axe_findings(page, f"explore-{self.name}")
 
     def scrolls_sideways(self, page: Page, parts: str = ".wide") -> bool:

@@ -89,8 +89,8 @@ def on_page_content(html: str, page: SitePage, config: MkDocsConfig, files: File
 
 
 def on_post_page(output: str, page: SitePage, config: MkDocsConfig) -> str:
-    """Every page has the search of the book."""
-    return _with_search(output)
+    """Every page has the search of the book, and no byte that nobody sees."""
+    return _lean(_with_search(output))
 
 
 def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> str:
@@ -119,6 +119,12 @@ def _with_search(output: str) -> str:
         r'"search": "\1javascripts/search.js?worker=../assets/javascripts/workers/\2"',
         output,
     )
+
+
+def _lean(output: str) -> str:
+    """The same page without spans that look like the code around them, and without the indentation of tags."""
+    output = re.sub(r'<span class="[nw]">([^<]*)</span>', r"\1", output)
+    return re.sub(r"(<pre.*?</pre>)|(?<=>)\s*\n\s*(?=<)", lambda match: match[1] or "\n", output, flags=re.DOTALL)
 
 
 def _program(html: str, page: SitePage, config: MkDocsConfig, files: Files) -> tuple[str, list[str]]:

@@ -82,6 +82,18 @@ def test_a_wrong_formula_fails_the_build_and_names_its_line(build):
     assert "index.md:5: \\frac{a}{b" in said
 
 
+def test_code_keeps_its_indentation_and_loses_the_spans_that_look_like_its_text(build):
+    code = "if x:\n    y = 1\n\n    print(y)"
+    page = f"# Title\n\n```python\n{code}\n```\n\nOne\n\n- two\n"
+    said, site = build({"index.md": page, "reference/tested.md": "# Tested\n"})
+    assert not said
+    html = (site / "index.html").read_text()
+    code_on_page = BeautifulSoup(html, "html.parser").select_one("pre code")
+    assert code_on_page.get_text() == f"{code}\n"
+    assert {span["class"][0] for span in code_on_page.select("span")} == {"k", "o", "mi", "nb", "p"}
+    assert not re.search(r">\s*\n\s+<", re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL))
+
+
 def test_figures_are_part_of_the_page_and_take_its_colours(built_site):
     page = BeautifulSoup((built_site / "tensors" / "views" / "index.html").read_text("utf-8"), "html.parser")
     figures = page.find_all("svg", class_="figure")

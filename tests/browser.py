@@ -125,6 +125,14 @@ class Visit:
         self.page.goto(self.server.url + path, wait_until="networkidle")
         return self
 
+    def until_asked_for(self, path: str) -> Visit:
+        """Wait for a request. A page asks for nothing while its scripts run, and that can outlast the wait of `go`."""
+        for _ in range(200):
+            if any(asked == path for asked, _ in self.server.sent):
+                return self
+            self.page.wait_for_timeout(50)
+        pytest.fail(f"the page has not asked for {path} within 10 seconds")
+
     @property
     def transferred(self) -> int:
         """Bytes that the server has sent since the page was opened, in packed form, headers included."""

@@ -40,7 +40,8 @@ def findings(visited: Visit, colors_only: bool = False) -> list[str]:
 def first(request, chromium, server, built_site):
     """A first visit by phone of each page. The tests that follow go on with it, one after the other."""
     with chromium.new_context(viewport={"width": 390, "height": 900}, color_scheme="light") as context:
-        yield request.param, Visit(context.new_page(), server).go(request.param)
+        visited = Visit(context.new_page(), server).go(request.param)
+        yield request.param, visited.until_asked_for("/search/search_index.json")  # the last of all
 
 
 def test_a_first_visit_by_phone_transfers_little_and_scrolls_one_way(first):

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester", "browser"]
 
+SLOW = ("test_browser.py", "test_standalone.py", "test_downloads.py", "test_book.py", "test_programs.py")
+"""Files that take minutes. One that came last would have a worker for itself, while the others have nothing to do."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files that hold the most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in SLOW)
+
 
 class Book:
     """An empty book to write pages into, and the runs of pytest on it."""

@@ -178,8 +178,8 @@ MARK_ONE_TEXT_OF_EACH_LOOK = f"""
 """
 
 
-def axe_findings(page: Page, context: str = "body", colors_only: bool = False) -> list[str]:
-    """What axe finds on a page, or in a part of it, by all rules or by those that ask for colours.
+def axe_findings(page: Page, context: str = "body") -> list[str]:
+    """What axe finds on a page, or in a part of it.
 
     Axe takes milliseconds for each of thousands of texts. So it looks for contrast in one of those that look the
     same, and afterwards the page holds only one token of code of each look.
@@ -187,9 +187,7 @@ def axe_findings(page: Page, context: str = "body", colors_only: bool = False) -
     page.evaluate(KEEP_ONE_TOKEN_OF_EACH_LOOK)
     page.evaluate(MARK_ONE_TEXT_OF_EACH_LOOK, context)
     contrast = _axe(page, f"{context} [data-look]", runOnly=["color-contrast"])
-    whole = None if context == "body" else context
-    if colors_only:
-        return contrast + _axe(page, whole, runOnly=["link-in-text-block"])
+    whole = None if context == "body" else context  # some rules ask for the page itself
     return contrast + _axe(page, whole, rules={"color-contrast": {"enabled": False}})
 
 

@@ -58,9 +58,9 @@ def begin(tree):
 
 def grow(tree, interpreter, before):
     branches = [(interpreter, before, piece, *rest) for piece, rest in tree.items()]
-    for branch in branches[:-1]:  # a fork takes a tenth of a second
+    for branch in branches[:-1]:
         in_a_fork(run, *branch)
-    for branch in branches[-1:]:  # what it leaves behind disturbs no other
+    for branch in branches[-1:]:  # disturbs no other, and a fork takes a tenth of a second
         run(*branch)
 
 

@@ -245,12 +245,17 @@ def test_wrong_syntax_is_not_needed_and_needs_nothing():
     assert needed_by_last("x = 1", "x = = 2") == ([], [])
 
 
-def test_a_copy_is_a_small_part_of_its_page():
-    """A block that is given too much is of no more use than the page.
+ONE_EXPERIMENT = {
+    "autograd/museum.md": 0.43,  # the loop, what plants a bug in it and the runs are what all later blocks look at
+    "autograd/training.md": 0.37,  # so are its loop and the split; a loss may be taken for what it was made from
+}
+"""Pages whose blocks go on from one thing, so that a copy is a larger part of them."""
 
-    A page that is one experiment from end to end needs more of itself than others.
-    """
-    pages = [page for file in (ROOT / "docs").rglob("*.md") if len((page := Page.read(file)).blocks) > 10]
-    shares = [[len(needed(page, block)[1]) / at for at, block in enumerate(page.blocks) if at] for page in pages]
-    assert max(mean(each) for each in shares) < 0.45
-    assert mean(map(mean, shares)) < 0.15
+
+def test_a_copy_is_a_small_part_of_its_page():
+    """A block that is given too much is of no more use than the page."""
+    for file in (ROOT / "docs").rglob("*.md"):
+        page = Page.read(file)
+        if len(page.blocks) > 10:
+            share = mean(len(needed(page, block)[1]) / at for at, block in enumerate(page.blocks) if at)
+            assert share < ONE_EXPERIMENT.get(file.relative_to(ROOT / "docs").as_posix(), 0.3), file

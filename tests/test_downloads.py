@@ -42,7 +42,7 @@ def test_the_script_of_a_chapter_prints_what_the_chapter_shows(page: Page, warm:
 
 
 def test_a_fresh_python_runs_the_script_of_the_longest_chapter(tmp_path: Path) -> None:
-    """The others run in forks of an interpreter that has loaded the libraries."""
+    """The others run in forks of an interpreter that has loaded the libraries; notebooks have a new kernel each."""
     page = max(CHAPTERS.values(), key=lambda page: len(page.blocks))
     assert differences(page, run_file(downloads.script(page, URL), tmp_path)) == []
 

@@ -20,6 +20,10 @@ from tensorproof import standalone
 from tensorproof.page import CONTAINER, Block, Page, with_site_links
 
 _NEEDS = "It needs `pip install torch torchvision matplotlib scikit-learn scikit-image`."
+FORK = """import multiprocessing
+
+multiprocessing.set_start_method("fork", force=True)  # a spawned worker would need a file to import"""
+"""The first cell of a page whose blocks have workers: they start as they do on the page, whatever this Python does."""
 _OF_THE_SITE = re.compile(r"^ *(<!--.*-->|</?explore-\w+>)$")
 
 
@@ -53,7 +57,7 @@ def _notebook_of(text: str, path: Path, url: str) -> str:
             tags = {"tags": ["raises-exception"]} if standalone.error_of(part) else {}
             source = standalone.with_guard(part, part.source)
             cells.append(new_code_cell(source.rstrip("\n"), metadata=tags))
-    return str(jupytext.writes(_notebook(cells), "ipynb"))
+    return str(jupytext.writes(_notebook(_with_fork(cells)), "ipynb"))
 
 
 @cache
@@ -65,7 +69,12 @@ def _script_of(text: str, path: Path, url: str) -> str:
         else:
             source = standalone.with_figure(part, standalone.going_on(part))
             cells.append(new_code_cell(source.rstrip("\n")))
-    return str(jupytext.writes(_notebook(cells), "py:percent"))
+    return str(jupytext.writes(_notebook(_with_fork(cells)), "py:percent"))
+
+
+def _with_fork(cells: list[NotebookNode]) -> list[NotebookNode]:
+    has_workers = any(cell["cell_type"] == "code" and "num_workers" in cell["source"] for cell in cells)
+    return [cells[0], new_code_cell(FORK), *cells[1:]] if has_workers else cells
 
 
 @cache

@@ -27,7 +27,7 @@ def minutes(page: Page) -> int:
             results += 0 if result.kind == "figure" else result.last - result.first - 1
             fenced |= set(range(result.first, result.last + 1))
     words = sum(
-        len(line.split())
+        sum(any(map(str.isalnum, word)) for word in line.split())  # the lines of a table are no words
         for number, line in enumerate(lines, 1)
         if number not in fenced and not line.lstrip().startswith("<!--")
     )

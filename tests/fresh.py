@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 from tensorproof.session import OURS, Outcome, environment
@@ -143,6 +146,69 @@ def shared(programs: dict[str, list[str]]) -> Tree:
     return tree
 
 
+FORK_KERNELS = """
+import json, os, signal, socket, sys
+import skimage.data, sklearn.datasets, torch, torch._dynamo, torchvision
+from ipykernel.kernelapp import IPKernelApp
+
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(sys.argv[1])
+    server.listen()
+    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel
+    while True:
+        caller, _ = server.accept()  # a kernel keeps this open as long as it lives
+        if os.fork():
+            caller.close()
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        server.close()
+        folder, environment, file = json.loads(caller.makefile().readline())
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[0] = ""
+        IPKernelApp.launch_instance(["-f", file])
+        os._exit(0)
+"""
+
+ASK_FOR_A_KERNEL = """
+import json, os, socket, sys
+
+with socket.socket(socket.AF_UNIX) as caller:
+    caller.connect(sys.argv[1])
+    caller.sendall((json.dumps([os.getcwd(), dict(os.environ), sys.argv[2]]) + "\\n").encode())
+    caller.recv(1)  # when the kernel has ended
+"""
+
+
+class WarmKernels:
+    """Starts Jupyter's kernels as forks of an interpreter that has imported the libraries."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()  # the address of a socket is short
+        folder = Path(self.folder.name)
+        spec = folder / "kernels" / "python3" / "kernel.json"
+        spec.parent.mkdir(parents=True)
+        command = [sys.executable, "-c", ASK_FOR_A_KERNEL, str(folder / "socket"), "{connection_file}"]
+        spec.write_text(json.dumps({"display_name": "Python 3", "language": "python", "argv": command}), "utf-8")
+        environment = surroundings(folder / "site") | {"OMP_NUM_THREADS": "1"}  # a fork has no threads
+        command = [sys.executable, "-c", FORK_KERNELS, str(folder / "socket")]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "ready\n"
+
+    def manager(self) -> AsyncKernelManager:
+        """What starts and stops one kernel."""
+        specs = KernelSpecManager(kernel_dirs=[f"{self.folder.name}/kernels"], ensure_native_kernel=False)
+        return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+
 def surroundings(folder: Path) -> dict[str, str]:
     """The environment of a reader, who has no part of this project; warnings are printed as on a page."""
     folder.mkdir()
@@ -163,10 +229,12 @@ def run_file(program: str, folder: Path) -> Outcome:
     return Outcome(printed=run.stdout, errors=run.stderr, error=error, traceback=run.stderr)
 
 
-def run_notebook(text: str, folder: Path) -> nbformat.NotebookNode:
+def run_notebook(text: str, folder: Path, kernels: WarmKernels | None = None) -> nbformat.NotebookNode:
     """Run a notebook as Jupyter does, in an empty folder and a kernel of its own."""
     (folder / "empty").mkdir()
     made = nbformat.reads(text, as_version=4)
     environment = surroundings(folder / "site") | {"IPYTHONDIR": str(folder / "ipython")}
     resources = {"metadata": {"path": str(folder / "empty")}}
-    return NotebookClient(made, timeout=120, resources=resources).execute(env=environment)
+    manager = kernels.manager() if kernels else None
+    client = NotebookClient(made, manager, timeout=120, resources=resources)
+    return client.execute(env=environment, cleanup_kc=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
-from fresh import WarmInterpreter, run_file, run_notebook
+from fresh import WarmInterpreter, WarmKernels, run_file, run_notebook
 
 from tensorproof import downloads
 from tensorproof.page import Block, Page, Result
@@ -42,9 +43,13 @@ def test_the_script_of_a_chapter_prints_what_the_chapter_shows(page: Page, warm:
 
 
 def test_a_fresh_python_runs_the_script_of_the_longest_chapter(tmp_path: Path) -> None:
-    """The others run in forks of an interpreter that has loaded the libraries; notebooks have a new kernel each."""
-    page = max(CHAPTERS.values(), key=lambda page: len(page.blocks))
+    """The others run in forks of an interpreter that has loaded the libraries, and so do the kernels of notebooks."""
+    page = longest()
     assert differences(page, run_file(downloads.script(page, URL), tmp_path)) == []
+
+
+def longest() -> Page:
+    return max(CHAPTERS.values(), key=lambda page: len(page.blocks))
 
 
 def differences(page: Page, outcome: Outcome) -> list[str]:
@@ -59,10 +64,28 @@ def without_module(result: Result) -> Result:
     return replace(result, shown=re.sub(r"^([\w.]+\.)(?=\w+:)", "", result.shown)) if result.kind == "pytb" else result
 
 
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[WarmKernels]:
+    kernels = WarmKernels()
+    yield kernels
+    kernels.close()
+
+
 @every_chapter
-def test_the_notebook_of_a_chapter_prints_what_the_chapter_shows(page: Page, tmp_path: Path) -> None:
-    ran = run_notebook(downloads.notebook(page, URL), tmp_path)
-    cells = [cell for cell in ran.cells if cell.cell_type == "code"]
+def test_the_notebook_of_a_chapter_prints_what_the_chapter_shows(
+    page: Page, kernels: WarmKernels, tmp_path: Path
+) -> None:
+    shows_what_ran(page, run_notebook(downloads.notebook(page, URL), tmp_path, kernels))
+
+
+def test_a_fresh_kernel_runs_the_notebook_of_the_longest_chapter(tmp_path: Path) -> None:
+    page = longest()
+    shows_what_ran(page, run_notebook(downloads.notebook(page, URL), tmp_path))
+
+
+def shows_what_ran(page: Page, ran: nbformat.NotebookNode) -> None:
+    """Compare what the cells of a notebook printed, raised and drew with what the page shows."""
+    cells = [cell for cell in ran.cells if cell.cell_type == "code" and cell.source != downloads.FORK]
     for block, cell in zip(that_run(page), cells, strict=True):
         outputs = cell.outputs
         printed = "".join(output.text for output in outputs if output.output_type == "stream")
@@ -227,6 +250,15 @@ def test_a_script_wraps_text_and_leaves_tables_formulae_and_code_alone() -> None
     assert max(lengths) <= 88
     assert f"# | {long}|" in made
     assert f"# $${long}$$" in made
+
+
+@pytest.mark.parametrize(("source", "is_first"), [("DataLoader(x, num_workers=2)", True), ("DataLoader(x)", False)])
+def test_workers_are_forked_in_any_python(source: str, is_first: bool) -> None:
+    page = Page.parse(f"# Title\n\n```python\n{source}\n```\n\nOf num_workers.\n", Path("page.md"))
+    made = jupytext.reads(downloads.script(page, URL), "py:percent")
+    cells = nbformat.reads(downloads.notebook(page, URL), as_version=4).cells
+    for code in ([cell.source for cell in cells if cell.cell_type == "code"] for cells in (made.cells, cells)):
+        assert code == [downloads.FORK] * is_first + [source]
 
 
 def test_an_example_of_wrong_syntax_is_a_comment_in_a_script() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import runpy
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -119,7 +119,8 @@ def test_imports_nothing_but_the_standard_library_and_what_readers_have(program)
 @every_program
 def test_hides_no_module(program):
     """A program run as a file has its folder first on `sys.path`: a `numpy.py` there breaks all its neighbours."""
-    assert importlib.util.find_spec(program.stem) is None
+    assert program.stem not in sys.builtin_module_names
+    assert PathFinder.find_spec(program.stem) is None
 
 
 def test_what_programs_have_in_common_is_the_same_in_all():

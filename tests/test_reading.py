@@ -15,6 +15,7 @@ WORDS = "word " * 238
     [
         ("", 1),
         (WORDS * 5, 5),
+        ("| word |\n|---|\n" + "| word |\n" * 475, 2),
         ("```python\n" + "x = 1\n" * 30 + "```\n", 2),
         ("```python\nx = 1\n```\n\n```text\n" + "1\n" * 88 + "```\n", 3),
         ("<!-- proves: " + ", ".join(f"claim-{n}" for n in range(500)) + " -->\n```python\nx = 1\n```\n", 1),

@@ -111,6 +111,7 @@ def tear(number, share):
 
 def child(ask):
     signal.alarm(120)  # nothing may hang
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what was started in the background ignores it
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(ask[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(ask.get("env", {}))
@@ -121,7 +122,7 @@ def child(ask):
     if "limit" in ask:
         resource.setrlimit(resource.RLIMIT_FSIZE, (ask["limit"], ask["limit"]))
     for step, number in ask.get("signals", []):
-        at_step(step, lambda number=number: os.kill(os.getpid(), number))
+        at_step(step, lambda number=number: signal.raise_signal(number))
     if "tear" in ask:
         tear(*ask["tear"])
     calls = Calls(**ask["calls"]) if "calls" in ask else None

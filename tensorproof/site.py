@@ -184,7 +184,10 @@ def _with_copies(html: str, page: SitePage, docs: Path) -> str:
 
 
 def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
-    """Load the module of each `<explore-name>` on the page and its own style, if any, and nothing on a page without."""
+    """Load the module of each `<explore-name>` on the page, and nothing on a page without.
+
+    Of the styles, its own if any, only the addresses are there: `explorable.js` has them fetched with the widget.
+    """
     html = re.sub(r"<p>(</?explore-\w+>)</p>", r"\1", html)
     names = re.findall(r"<explore-(\w+)>", html)
     modules = [f"explorables/{name}.js" for name in names]
@@ -195,6 +198,6 @@ def _with_explorables(html: str, page: SitePage, docs: Path) -> str:
         return html
     own = (f"explorables/{name}.css" for name in names)
     styles = ["explorables/explorables.css", *(style for style in own if (docs / style).is_file())]
-    links = (f'<link rel="stylesheet" href="{get_relative_url(style, page.url)}">' for style in styles)
+    links = (f'<link rel="stylesheet" href="{get_relative_url(style, page.url)}" disabled>' for style in styles)
     scripts = (f'<script type="module" src="{get_relative_url(module, page.url)}"></script>' for module in modules)
     return "".join([*links, html, *scripts])

@@ -1,5 +1,18 @@
 /** Defines explorables: elements that show a worked example, and where scripts run, something to try it with. */
 
+/** Have the styles fetched that the page names and leaves disabled, and wait for them. */
+function styles() {
+  const links = [...document.querySelectorAll('link[href*="explorables/"]')];
+  return Promise.all(links.map((link) => (link.fetched ??= fetched(link))));
+}
+
+function fetched(link) {
+  return new Promise((done) => {
+    link.onload = link.onerror = done;
+    link.disabled = false;
+  });
+}
+
 /**
  * Define the element `name`. When a reader comes within a screen of one, `load` imports its module, and the `build` of
  * that module fills it. An element that is moved stays as its reader left it.
@@ -12,6 +25,7 @@ export function define(name, load) {
     });
 
     connectedCallback() {
+      this.style.display = "block";
       if (!this.#asked) this.#watch.observe(this);
     }
 
@@ -22,7 +36,7 @@ export function define(name, load) {
     async #build() {
       this.#watch.disconnect();
       this.#asked = true;
-      const { build } = await load();
+      const [{ build }] = await Promise.all([load(), styles()]);
       build(this);
     }
   }

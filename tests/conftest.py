@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester", "browser"]
 
-SLOW = ("test_browser.py", "test_standalone.py", "test_downloads.py", "test_book.py", "test_programs.py")
+SLOW = ("test_browser.py", "test_standalone.py", "test_downloads.py", "test_programs.py")
 """Files that take minutes. One that came last would have a worker for itself, while the others have nothing to do."""
 
 

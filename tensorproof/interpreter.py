@@ -18,6 +18,8 @@ import types
 import warnings
 from typing import Any
 
+from tensorproof.needs import has
+
 
 class Interpreter:
     """Executes the blocks of one page in the namespace of a `__main__` module of their own.
@@ -115,12 +117,6 @@ def drawn_figures() -> list[str]:
     from tensorproof.figures import take
 
     return take()
-
-
-def has(need: str) -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available() if need == "cuda" else torch.backends.mps.is_available())
 
 
 def main() -> None:

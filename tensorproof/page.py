@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tensorproof import needs
+
 RESULT_LANGUAGES = ("text", "pytb")
 OTHER_LANGUAGES = ("console", "html", "markdown", "toml", "yaml")
 BLOCK_DIRECTIVES = ("needs", "proves")
@@ -21,7 +23,6 @@ PAGE_DIRECTIVES = ("shows",)
 """Comments that the site replaces by something generated (see `site`)."""
 GENERATED = ("claims", "record")
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
-NEEDS = ("cuda", "mps")
 NO_BLOCK = "a directive stands on the line above a block; here is none"
 
 CONTAINER = re.compile(r'^(?P<indent> *)(?:\?\?\?\+?|!!!|===)\s*(?P<kind>[\w -]*?)\s*(?:"(?P<title>.*)")?$')
@@ -246,8 +247,8 @@ class _Reader:
         values = tuple(re.split(r"\s*,\s*", match["value"]))
         if "" in values:
             raise self.error(number, f"`{match['name']}` names nothing")
-        if match["name"] == "needs" and (unknown := [value for value in values if value not in NEEDS]):
-            raise self.error(number, f"unknown need {unknown[0]!r}: one of {', '.join(NEEDS)}")
+        if match["name"] == "needs" and (unknown := [value for value in values if value not in needs.EXPRESSIONS]):
+            raise self.error(number, f"unknown need {unknown[0]!r}: one of {', '.join(needs.EXPRESSIONS)}")
         if match["name"] in self.directives:
             raise self.error(number, f"a second `{match['name']}` above one block")
         self.directives[match["name"]] = values

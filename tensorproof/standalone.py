@@ -9,9 +9,8 @@ import ast
 from itertools import pairwise
 
 from tensorproof.dependencies import needed
+from tensorproof.needs import guard
 from tensorproof.page import SYNTAX_ERRORS, Block, Page
-
-_HAS = {"cuda": "torch.cuda.is_available()", "mps": "torch.backends.mps.is_available()"}
 
 
 def with_needs(page: Page, block: Block) -> str:
@@ -67,7 +66,7 @@ def with_guard(block: Block, source: str) -> str:
     """The code of a block, run only where there is what it needs."""
     if not block.needs:
         return source
-    return f"import torch\n\nif {' and '.join(_HAS[need] for need in block.needs)}:\n{indented(source)}"
+    return guard(block.needs) + indented(source)
 
 
 def indented(source: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from fresh import WarmInterpreter, run_file
 
 from tensorproof.dependencies import needed
-from tensorproof.interpreter import has
+from tensorproof.needs import has
 from tensorproof.page import Block, Page
 from tensorproof.results import mismatches
 from tensorproof.session import Outcome

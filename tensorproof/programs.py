@@ -68,7 +68,7 @@ def as_page(program: Path, html: str) -> tuple[str, list[str]]:
     Raises:
         ProgramError: if a cell warned, or drew a figure that no docstring describes.
     """
-    outputs = iter(BeautifulSoup(html, "html.parser").select('.jp-CodeCell[id^="cell-id="]'))
+    outputs = iter(BeautifulSoup(html, "lxml").select('.jp-CodeCell[id^="cell-id="]'))
     parts: list[str] = []
     drawn: list[str] = []
     for cell in jupytext.read(program)["cells"]:

@@ -39,7 +39,7 @@ from statistics import median
 from typing import Any
 
 import yaml
-from browser import NO_BROWSER, PAGE_BUDGET, PROGRAM_BUDGET, SWITCHES, Server, Visit, find_chromium
+from browser import NO_BROWSER, PAGE_BUDGET, PROGRAM_BUDGET, SWITCHES, Server, Visit, find_chromium, knows_only
 from mkdocs.utils.yaml import yaml_load
 from playwright.sync_api import Browser, sync_playwright
 
@@ -475,7 +475,7 @@ def first_visit(rounds: int) -> list[Row]:
         server = Server(Path(folder))
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder]
         seconds_of(command, ROOT, os.environ | {"SITE_URL": server.url})
-        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*SWITCHES, knows_only(server)])
         pages = [file.parent.relative_to(folder) for file in sorted(Path(folder).glob("**/tensors/*/index.html"))]
         measures = [partial(time_visit, browser, server, f"{page.as_posix()}/") for page in pages]
         taken = paired(rounds, measures)

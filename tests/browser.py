@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
@@ -15,8 +17,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from filelock import FileLock
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+ROOT = Path(__file__).parent.parent
 PAGE_BUDGET = 100_000
 PROGRAM_BUDGET = 150_000
 """Bytes that a first visit of a page, or of a program, may transfer."""
@@ -38,8 +42,9 @@ SWITCHES = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # workers are out of reach of `Page.route`
 ]
+SITE_URL = "http://book.localhost/"
+"""The address that the site is built for: one for all, so that it is built once. A browser takes it for a safe one."""
 NO_BROWSER = (
     "no Chromium, so nothing was tested in a browser: `apt-get install chromium`, `brew install --cask google-chrome`, "
     "or name one in CHROMIUM"
@@ -54,19 +59,30 @@ def find_chromium() -> str | None:
 
 
 class Server:
-    """Serves a folder on a free port, compressed, and counts the bytes that it sends."""
+    """Serves a folder on a free port, compressed, and counts the bytes that it sends.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: What to serve.
+        url: Where a browser finds it, if it knows the port by another name.
+    """
+
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.sent: list[tuple[str, int]] = []
         """Path and bytes of each answer, its header included."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, sent=self.sent, directory=str(folder)))
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self.place = f"127.0.0.1:{self._server.server_port}"
+        self.url = url or f"http://{self.place}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def knows_only(server: Server) -> str:
+    """The switch with which a browser finds the site and no other host. Workers are out of reach of `Page.route`."""
+    site = f"MAP {urlsplit(server.url).hostname}:80 {server.place}"
+    return f"--host-resolver-rules={site}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -119,10 +135,10 @@ class Visit:
         if urlsplit(url).scheme not in ("data", "blob") and not url.startswith(self.server.url):
             self.complaints.append(f"another host: {url}")
 
-    def go(self, path: str) -> Visit:
-        """Open a page of the site and wait until it asks for nothing more."""
+    def go(self, path: str, until: str = "networkidle") -> Visit:
+        """Open a page of the site and wait until it asks for nothing more, or for an event."""
         self.server.sent.clear()
-        self.page.goto(self.server.url + path, wait_until="networkidle")
+        self.page.goto(self.server.url + path, wait_until=until)
         return self
 
     def until_asked_for(self, path: str) -> Visit:
@@ -198,20 +214,41 @@ def _axe(page: Page, context: str | None, **options: object) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("site"))
+def site_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Where the site is built, by one of the processes that run the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return (base if worker_id == "master" else base.parent) / "site"
+
+
+@pytest.fixture(scope="session")
+def built_site(site_folder: Path) -> Path:
+    """The folder of the book's site, built as its readers get it; `server` serves it."""
+    with FileLock(f"{site_folder}.lock"):
+        if not site_folder.exists():
+            begun = f"{site_folder}-begun"
+            command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", begun]
+            environment = os.environ | {"SITE_URL": SITE_URL}
+            process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+            assert process.returncode == 0, process.stderr
+            Path(begun).rename(site_folder)
+    return site_folder
+
+
+@pytest.fixture(scope="session")
+def server(site_folder: Path) -> Iterator[Server]:
+    server = Server(site_folder, SITE_URL)
     yield server
     server.close()
 
 
 @pytest.fixture(scope="module")  # an open browser keeps an event loop running, and notebooks need theirs
-def chromium() -> Iterator[Browser]:
+def chromium(server: Server) -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         pytest.fail(NO_BROWSER) if os.environ.get("CI") else pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=SWITCHES)
+            browser = playwright.chromium.launch(executable_path=path, args=[*SWITCHES, knows_only(server)])
         except Error as error:
             pytest.fail(f"{path} does not start: {error}")
         yield browser
@@ -232,7 +269,9 @@ def visit(chromium: Browser, server: Server, built_site: Path) -> Iterator[Calla
     """Open a page as on a first visit: `visit("tensors/rank/", scheme="dark", width=390)`."""
     contexts = []
 
-    def open_page(path: str, scheme: str = "light", width: int = 1280, javascript: bool = True) -> Visit:
+    def open_page(
+        path: str, scheme: str = "light", width: int = 1280, javascript: bool = True, until: str = "networkidle"
+    ) -> Visit:
         context = chromium.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
@@ -240,7 +279,7 @@ def visit(chromium: Browser, server: Server, built_site: Path) -> Iterator[Calla
             permissions=["clipboard-read"],
         )
         contexts.append(context)
-        return Visit(context.new_page(), server).go(path)
+        return Visit(context.new_page(), server).go(path, until)
 
     yield open_page
     for context in contexts:

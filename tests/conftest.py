@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy  # noqa: F401  # what an inner run of pytest imports is forgotten, and this cannot be imported twice
 import pytest
-from filelock import FileLock
-
-if TYPE_CHECKING:
-    from browser import Server
 
 pytest_plugins = ["pytester", "browser"]
 
@@ -87,16 +79,3 @@ def verdicts(run: pytest.RunResult) -> dict[str, str]:
 def says(run: pytest.RunResult, *parts: str) -> None:
     """The report of a run holds these parts, in this order, each within a line."""
     run.stdout.fnmatch_lines([f"*{part.replace('[', '[[]')}*" for part in parts])
-
-
-@pytest.fixture(scope="session")
-def built_site(server: Server) -> Path:
-    """The folder of the book's site, built as its readers get it; `server` serves it."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(server.folder)]
-    environment = os.environ | {"SITE_URL": server.url}
-    root = Path(__file__).parent.parent
-    (root / ".cache").mkdir(exist_ok=True)
-    with FileLock(root / ".cache" / "build.lock"):  # one worker runs the programs, the others find what they printed
-        process = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
-    assert process.returncode == 0, process.stderr
-    return server.folder

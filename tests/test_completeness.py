@@ -19,7 +19,7 @@ PYTHON = {"python", "py", "python3", "py3", "pyi", "pycon", "ipython", "ipython3
 def python_in(html: str) -> Counter[str]:
     """The pieces of code in HTML that a reader sees highlighted as Python."""
     pieces = []
-    for element in BeautifulSoup(html, "html.parser").find_all(["div", "pre", "code"]):
+    for element in BeautifulSoup(html, "lxml").find_all(["div", "pre", "code"]):
         names = {name.removeprefix("language-").removeprefix("highlight-").lower() for name in element.get("class", [])}
         if names & PYTHON and not element.find_parent(attrs={"data-counted": True}):
             element["data-counted"] = True

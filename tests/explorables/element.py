@@ -59,7 +59,7 @@ class Explorable:
 
         @pytest.fixture
         def explorable(visit) -> Callable[..., Page]:
-            return lambda *arguments, **settings: self.reach(visit(self.url, *arguments, **settings))
+            return lambda *arguments, **settings: self.reach(visit(self.url, *arguments, until="load", **settings))
 
         return page, explorable
 

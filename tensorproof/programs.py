@@ -34,8 +34,8 @@ class ProgramError(Exception):
 
 
 def use_kernel() -> None:
-    """Have Jupyter find the kernel of the book, and matplotlib its style."""
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_HERE), os.environ.get("JUPYTER_PATH")]))
+    """Have Jupyter find the kernel of the book, unless it knows one by that name, and matplotlib its style."""
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [os.environ.get("JUPYTER_PATH"), str(_HERE)]))
     os.environ["MATPLOTLIBRC"] = str(_HERE / "matplotlibrc")
 
 

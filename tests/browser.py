@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from filelock import FileLock
+from fresh import WarmKernels
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -227,8 +229,11 @@ def built_site(site_folder: Path) -> Path:
         if not site_folder.exists():
             begun = f"{site_folder}-begun"
             command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", begun]
-            environment = os.environ | {"SITE_URL": SITE_URL}
+            kernel = json.loads((ROOT / "tensorproof" / "kernels" / "book" / "kernel.json").read_text("utf-8"))
+            kernels = WarmKernels(dict(os.environ), "book", kernel["argv"][3:])  # each program would load torch
+            environment = os.environ | {"SITE_URL": SITE_URL, "JUPYTER_PATH": kernels.folder.name}
             process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+            kernels.close()
             assert process.returncode == 0, process.stderr
             Path(begun).rename(site_folder)
     return site_folder

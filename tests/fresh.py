@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -163,12 +164,12 @@ with socket.socket(socket.AF_UNIX) as server:
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         server.close()
-        folder, environment, file = json.loads(caller.makefile().readline())
+        folder, environment, arguments = json.loads(caller.makefile().readline())
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
         sys.path[0] = ""
-        IPKernelApp.launch_instance(["-f", file])
+        IPKernelApp.launch_instance(arguments)
         os._exit(0)
 """
 
@@ -177,22 +178,32 @@ import json, os, socket, sys
 
 with socket.socket(socket.AF_UNIX) as caller:
     caller.connect(sys.argv[1])
-    caller.sendall((json.dumps([os.getcwd(), dict(os.environ), sys.argv[2]]) + "\\n").encode())
+    caller.sendall((json.dumps([os.getcwd(), dict(os.environ), sys.argv[2:]]) + "\\n").encode())
     caller.recv(1)  # when the kernel has ended
 """
 
 
 class WarmKernels:
-    """Starts Jupyter's kernels as forks of an interpreter that has imported the libraries."""
+    """Starts Jupyter's kernels as forks of an interpreter that has imported the libraries.
 
-    def __init__(self) -> None:
+    Args:
+        environment: What that interpreter starts with. A kernel has the environment of who asks for it.
+        name: The name of the kernel.
+        arguments: What it is started with.
+    """
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        name: str = "python3",
+        arguments: Sequence[str] = ("-f", "{connection_file}"),
+    ) -> None:
         self.folder = tempfile.TemporaryDirectory()  # the address of a socket is short
         folder = Path(self.folder.name)
-        spec = folder / "kernels" / "python3" / "kernel.json"
+        spec = folder / "kernels" / name / "kernel.json"
         spec.parent.mkdir(parents=True)
-        command = [sys.executable, "-c", ASK_FOR_A_KERNEL, str(folder / "socket"), "{connection_file}"]
-        spec.write_text(json.dumps({"display_name": "Python 3", "language": "python", "argv": command}), "utf-8")
-        environment = surroundings(folder / "site") | {"OMP_NUM_THREADS": "1"}  # a fork has no threads
+        command = [sys.executable, "-c", ASK_FOR_A_KERNEL, str(folder / "socket"), *arguments]
+        spec.write_text(json.dumps({"display_name": name, "language": "python", "argv": command}), "utf-8")
         command = [sys.executable, "-c", FORK_KERNELS, str(folder / "socket")]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
         assert self.process.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
-from fresh import WarmInterpreter, WarmKernels, run_file, run_notebook
+from fresh import WarmInterpreter, WarmKernels, run_file, run_notebook, surroundings
 
 from tensorproof import downloads
 from tensorproof.page import Block, Page, Result
@@ -65,8 +65,9 @@ def without_module(result: Result) -> Result:
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Iterator[WarmKernels]:
-    kernels = WarmKernels()
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmKernels]:
+    folder = tmp_path_factory.mktemp("kernels") / "site"
+    kernels = WarmKernels(surroundings(folder) | {"OMP_NUM_THREADS": "1"})  # a fork has no threads
     yield kernels
     kernels.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 
 EXPRESSIONS = {
@@ -20,18 +19,13 @@ _MODULE = re.compile(r"\b(importlib\.util|os|shutil|torch)\.")
 
 def has(need: str) -> bool:
     """Whether this machine has it."""
-    expression = EXPRESSIONS[need]
-    names = {name.partition(".")[0]: importlib.import_module(name) for name in _modules(expression)}
-    if "importlib" in names:
-        names["importlib"] = importlib
-    return bool(eval(expression, names))
+    names: dict[str, object] = {}
+    exec(guard((need,)) + "    there = True\n", names)
+    return "there" in names
 
 
 def guard(needs: tuple[str, ...]) -> str:
     """The imports and the `if` above code that shall run only where all of this is."""
     condition = " and ".join(EXPRESSIONS[need] for need in needs)
-    return "".join(f"import {module}\n" for module in _modules(condition)) + f"\nif {condition}:\n"
-
-
-def _modules(code: str) -> list[str]:
-    return sorted(set(_MODULE.findall(code)))
+    modules = sorted(set(_MODULE.findall(condition)))
+    return "".join(f"import {module}\n" for module in modules) + f"\nif {condition}:\n"

@@ -230,7 +230,8 @@ def built_site(site_folder: Path) -> Path:
             begun = f"{site_folder}-begun"
             command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", begun]
             kernel = json.loads((ROOT / "tensorproof" / "kernels" / "book" / "kernel.json").read_text("utf-8"))
-            kernels = WarmKernels(dict(os.environ), "book", kernel["argv"][3:])  # each program would load torch
+            arguments = kernel["argv"][3:]  # those of `python -m ipykernel_launcher`
+            kernels = WarmKernels(dict(os.environ), "book", arguments)  # else each program would load torch
             environment = os.environ | {"SITE_URL": SITE_URL, "JUPYTER_PATH": kernels.folder.name}
             process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
             kernels.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -43,15 +41,7 @@ def test_a_package_is_there_where_python_finds_it(
     assert has(package)
 
 
-@pytest.mark.parametrize("need", EXPRESSIONS)
-def test_a_guard_runs_code_where_the_machine_has_what_it_needs(need: str) -> None:
-    names: dict[str, bool] = {}
-    exec(guard((need,)) + "    ran = True\n", names)
-    assert names.get("ran", False) == has(need)
-
-
 def test_a_guard_asks_for_everything_and_imports_what_it_asks_with() -> None:
     text = guard(("compiler", "jax", "cuda"))
     asks = f"{EXPRESSIONS['compiler']} and {EXPRESSIONS['jax']} and torch.cuda.is_available()"
     assert text == f"import importlib.util\nimport os\nimport shutil\nimport torch\n\nif {asks}:\n"
-    assert has("compiler") == (shutil.which(os.environ.get("CXX", "g++")) is not None)

@@ -173,7 +173,11 @@ ERRORS = {
         "docs/page.md:2: a second `proves` above one block",
     ),
     "an unknown part": ("<!-- shows: weather -->", "docs/page.md:1: nothing is generated under the name 'weather'"),
-    "an unknown need": ("<!-- needs: tpu -->", "docs/page.md:1: unknown need 'tpu': one of cuda, mps, compiler, jax"),
+    "an unknown need": (
+        "<!-- needs: tpu -->",
+        "docs/page.md:1: unknown need 'tpu': "
+        "one of cuda, mps, compiler, jax, onnxruntime, openvino, tensorflow, triton, tvm",
+    ),
     **{
         f"the info string {info}": (
             f"Text.\n\n```{info}\nx = 1\n```",

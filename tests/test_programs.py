@@ -30,13 +30,14 @@ every_program = pytest.mark.parametrize(
 
 
 RUN_IN_A_FORK = """
-import json, os, runpy, sys, traceback
+import json, os, runpy, signal, sys, traceback
 import matplotlib.pyplot, torch, torchvision
 
 asked, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
 for line in asked:
     folder, *sys.argv = json.loads(line)
     if (child := os.fork()) == 0:
+        signal.alarm(120)  # one that hangs is ended, and its test fails
         os.chdir(folder)
         os.dup2(os.open(folder + ".out", os.O_WRONLY | os.O_CREAT), 1)
         os.dup2(os.open(folder + ".err", os.O_WRONLY | os.O_CREAT), 2)

@@ -115,19 +115,23 @@ class _Handler(SimpleHTTPRequestHandler):
         """Say nothing: the tests print what matters."""
 
 
+WRONG = ("error", "warning")
+"""What a page may not say on the console. An error in the worker of a search is a warning to Material."""
+
+
 class Visit:
     """A page of the site in a tab of its own.
 
     Attributes:
         page: The tab.
-        complaints: What went wrong: errors on the console, requests that failed, requests to another host.
+        complaints: What went wrong: errors and warnings on the console, requests that failed, requests to another host.
     """
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page = page
         self.server = server
         self.complaints: list[str] = []
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(f"console: {said.text}"))
+        page.on("console", lambda said: said.type in WRONG and self.complaints.append(f"console: {said.text}"))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("request", lambda request: self._asked(request.url))
         page.on("response", lambda answer: answer.ok or self.complaints.append(f"{answer.status}: {answer.url}"))

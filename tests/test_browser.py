@@ -1,9 +1,11 @@
 """Every page of the site in a real browser, light and dark: nothing fails, nothing leaves the site, all can read it."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,7 @@ def test_all_that_a_page_fetches_is_counted(planted):
         ),
         ('<img alt="" src="gone.png">', "404: "),
         ("<script>console.error('broken')</script>", "console: broken"),
+        ("<script>console.warn('doubtful')</script>", "console: doubtful"),
         ("<script>nobody.knows()</script>", "error: nobody is not defined"),
     ],
 )
@@ -238,6 +241,34 @@ def test_search_loads_nothing_before_it_is_used(visit):
     search(visited, "rank")
     asked = [path for path, _ in visited.server.sent]
     assert asked.count("/search/documents.json") == 1
+
+
+FIND_EACH_WORD = """
+async ([worker, config, words]) => {
+    const search = new Worker(`/javascripts/search-index.js?worker=/assets/javascripts/workers/${worker}`);
+    const answer = (message) => new Promise((told) => {
+        search.onmessage = ({ data }) => told(data.data);
+        search.postMessage(message);
+    });
+    const docs = words.map((word) => ({ location: word, title: "A page", text: word }));
+    await answer({ type: 0, data: { config, docs, options: {} } });
+    const found = [];
+    for (const word of words) {
+        const { items } = await answer({ type: 2, data: word });
+        found.push(items.map(([{ location }]) => location));
+    }
+    return found;
+}
+"""
+
+
+def test_a_book_of_numbers_holds_each_and_no_other(visit, built_site):
+    page = visit("").page
+    (worker,) = (built_site / "assets" / "javascripts" / "workers").glob("search.*.js")
+    config = json.loads((built_site / "search" / "search_index.json").read_text("utf-8"))["config"]
+    forks = [f"0{a}{b}{last}" for a, b in combinations(range(10), 2) for last in (a, b)]
+    numbers = [*forks, str(3**900)]  # a letter of the long one and the node behind it read like two of a fork
+    assert page.evaluate(FIND_EACH_WORD, [worker.name, config, numbers]) == [[number] for number in numbers]
 
 
 def test_keys_turn_the_pages(visit):

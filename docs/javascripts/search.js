@@ -1,5 +1,5 @@
 /**
- * The worker behind the search field, between the page and Material's own worker.
+ * The worker behind the search field, between the page and Material's own worker (search-index.js).
  *
  * It fetches the words of the book when the reader types a first letter: they weigh more than the rest of a page.
  * And of several words, as in an error message, it wants all, unless no place of the book has them all.
@@ -28,7 +28,7 @@ onmessage = async ({ data: message }) => {
 async function start() {
   const documents = await fetch("../search/documents.json");
   setup.data.docs = await documents.json();
-  const worker = new Worker(new URL(location.href).searchParams.get("worker"));
+  const worker = new Worker(`search-index.js${location.search}`);
   worker.postMessage(setup);
   await new Promise((ready) => (worker.onmessage = ready));
   worker.onmessage = ({ data: result }) => {

@@ -55,7 +55,7 @@ class Explorable:
             with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
                 visited = Visit(context.new_page(), server).go(self.url)
                 yield self.reach(visited)
-                assert not visited.complaints
+            assert not visited.complaints, visited.complaints
 
         @pytest.fixture
         def explorable(visit) -> Callable[..., Page]:
@@ -82,7 +82,7 @@ class Explorable:
         visited = visit(self.url)
         before = str(visited.server.sent)
         self.reach(visited)
-        assert not visited.complaints
+        assert not visited.complaints, visited.complaints
         return before, str(visited.server.sent)
 
     def findings(self, page: Page) -> list[str]:

@@ -268,7 +268,10 @@ def test_up_to_the_rate_that_is_named_the_valley_converges(page, optimizer, mome
 TINTS = """
 (places) => {
     const canvas = document.querySelector("explore-landscape canvas");
-    const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const { width, height } = canvas;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
     return places.map(([x, y]) => data[4 * (Math.floor(y * height) * width + Math.floor(x * width)) + 3]);
 }
 """

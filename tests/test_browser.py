@@ -161,7 +161,8 @@ async () => {
 
 @pytest.mark.parametrize("url", CHAPTERS_WITH_CODE)
 def test_the_second_copy_button_copies_a_block_with_what_it_needs(visit, url):
-    visited = visit(url)
+    visited = visit(url, until="load")
+    visited.page.get_by_title("Copy with what it needs from above").last.wait_for(state="attached")
     open_answers(visited)
     copied = {}
     copies = visited.page.evaluate(COPY_EACH)

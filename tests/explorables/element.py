@@ -55,7 +55,7 @@ class Explorable:
             with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
                 visited = Visit(context.new_page(), server).go(self.url)
                 yield self.reach(visited)
-            assert not visited.complaints, visited.complaints
+                assert not visited.complaints, visited.complaints
 
         @pytest.fixture
         def explorable(visit) -> Callable[..., Page]:

@@ -318,6 +318,24 @@ def test_paper_shows_every_answer(visit):
     assert page.locator("details.success .language-python").first.is_visible()
 
 
+COLOURS = """
+() => [...document.querySelectorAll(".md-content :is(.highlight span, a, p)")].map((e) => getComputedStyle(e).color)
+"""
+
+
+def test_paper_is_light_in_either_palette(visit):
+    page = visit("tensors/rank/").page
+    page.add_style_tag(content="* { transition: none !important }")
+    page.emulate_media(media="print")
+    light = page.evaluate(COLOURS)
+    page.emulate_media(media="screen")
+    page.get_by_title("Switch to dark mode").click()
+    page.wait_for_selector("[data-md-color-scheme=slate]")
+    dark = page.evaluate(COLOURS)
+    page.emulate_media(media="print")
+    assert page.evaluate(COLOURS) == light != dark
+
+
 @pytest.mark.parametrize(("where", "expected"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")])
 def test_without_chromium_one_line_says_what_was_not_tested_and_in_ci_that_is_an_error(where, expected):
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | where

@@ -255,8 +255,8 @@ def server(site_folder: Path) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture(scope="module")  # an open browser keeps an event loop running, and notebooks need theirs
-def chromium(server: Server) -> Iterator[Browser]:
+def launched(server: Server) -> Iterator[Browser]:
+    """A browser that is open until whoever asked for it is done."""
     path = find_chromium()
     if path is None:
         pytest.fail(NO_BROWSER) if os.environ.get("CI") else pytest.skip(NO_BROWSER)
@@ -267,6 +267,10 @@ def chromium(server: Server) -> Iterator[Browser]:
             pytest.fail(f"{path} does not start: {error}")
         yield browser
         browser.close()
+
+
+chromium = pytest.fixture(launched, scope="module", name="chromium")
+"""One for each file: an open browser keeps an event loop running, and notebooks need theirs."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,6 +38,13 @@ TAKE_AWAY_THE_REST = """
 }
 """
 
+SWITCH_THE_PALETTE = """
+(palette) => {  // as the button in the header does, and without transitions as well
+    document.body.dataset.mdColorSwitching = "";
+    document.body.dataset.mdColorScheme = palette;
+}
+"""
+
 
 @dataclass(frozen=True)
 class Explorable:
@@ -47,21 +54,33 @@ class Explorable:
     url: str
     label: str
 
-    def fixtures(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Two fixtures: `page`, a tab that the tests share, and `explorable("dark", width=390)`, which opens one."""
+    def fixtures(self) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+        """Three fixtures: `page`, `requests`, and `explorable("dark", width=390)`, which opens a page of its own.
+
+        `page` is a tab that the tests share, and `requests` what it asked for, before a reader came near the element
+        and until it could be used.
+        """
+        asked: list[str] = []
 
         @pytest.fixture(scope="module")
         def page(chromium, server, built_site) -> Iterator[Page]:
             with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
                 visited = Visit(context.new_page(), server).go(self.url)
-                yield self.reach(visited)
+                before = str(server.sent)
+                self.reach(visited)
+                asked[:] = before, str(server.sent)
+                yield visited.page
                 assert not visited.complaints, visited.complaints
+
+        @pytest.fixture
+        def requests(page) -> list[str]:
+            return asked
 
         @pytest.fixture
         def explorable(visit) -> Callable[..., Page]:
             return lambda *arguments, **settings: self.reach(visit(self.url, *arguments, until="load", **settings))
 
-        return page, explorable
+        return page, requests, explorable
 
     def reach(self, visited: Visit) -> Page:
         """Scroll to the element, and wait until it can be used."""
@@ -77,18 +96,15 @@ class Explorable:
         assert not element.locator("form").count()
         return element.locator(".language-text").inner_text()
 
-    def loads(self, visit: Callable[..., Visit]) -> tuple[str, str]:
-        """What a page asks for before a reader comes near the element, and all that it has asked for then."""
-        visited = visit(self.url)
-        before = str(visited.server.sent)
-        self.reach(visited)
-        assert not visited.complaints, visited.complaints
-        return before, str(visited.server.sent)
-
     def findings(self, page: Page) -> list[str]:
-        """What axe finds in the element, which is alone on its page from then on: axe reads all that is there."""
-        page.evaluate(TAKE_AWAY_THE_REST, f"explore-{self.name}")
-        return axe_findings(page, f"explore-{self.name}")
+        """What axe finds in the element, in both palettes. It is alone on its page from then on: axe reads all."""
+        element = f"explore-{self.name}"
+        page.evaluate(TAKE_AWAY_THE_REST, element)
+        found = []
+        for palette in ("slate", "default"):
+            page.evaluate(SWITCH_THE_PALETTE, palette)
+            found += [f"{palette}: {finding}" for finding in axe_findings(page, element)]
+        return found
 
     def scrolls_sideways(self, page: Page, parts: str = ".wide") -> bool:
         """Whether the page is wider than the screen, or a part of the element wider than its place."""

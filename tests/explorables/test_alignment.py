@@ -18,7 +18,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "broadcasting.md"
 URL = "tensors/broadcasting/"
 ALIGNMENT = Explorable("alignment", URL, "Shape of a")
-page, explorable = ALIGNMENT.fixtures()
+page, requests, explorable = ALIGNMENT.fixtures()
 DRAWN = 6
 """How much of every dimension is drawn."""
 
@@ -288,8 +288,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "(2, 3, 4) (0, 4, 1) 48" in ALIGNMENT.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = ALIGNMENT.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/alignment.js" in before
     assert "alignment-widget" not in before
     assert "alignment-widget" in after
@@ -417,16 +417,16 @@ def test_arrow_keys_walk_the_cells(page):
     assert page.locator(".sum b").first.inner_text() == "[0, 1, 2]"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for a, b in (("7, 7", "7"), ("1000000, 1, 999999999", "1"), ("0, 2", "3"), ("x", "()")):
         write(page, a, b)
         assert not ALIGNMENT.findings(page)
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert ALIGNMENT.smallest(page, ":is(button, [data-cell], select, input)") >= 24
     for a, b in (
         ("2, 3, 1", "3, 4"),
         ("32, 10", "10"),
@@ -440,13 +440,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable):
         assert not ALIGNMENT.scrolls_sideways(page), (a, b)
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    page = explorable(width=390)
-    assert ALIGNMENT.smallest(page, ":is(button, [data-cell], select, input)") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "2, 3", "3")
@@ -459,8 +453,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert not errors
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     ALIGNMENT.walk_away_and_back(page, "Views")
     write(page, "2", "1, 2")
     assert page.locator("[role=status] p").first.text_content() == "a + b: shape (1, 2)"

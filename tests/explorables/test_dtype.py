@@ -18,7 +18,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "dtypes.md"
 URL = "tensors/dtypes/"
 DTYPE = Explorable("dtype", URL, "Number")
-page, explorable = DTYPE.fixtures()
+page, requests, explorable = DTYPE.fixtures()
 UNDEFINED = "C does not define this cast. The result depends on the machine."
 LONGEST = 60
 """The most characters of a number that is written out to its last digit."""
@@ -314,8 +314,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "0.10009765625 0011110111001101" in DTYPE.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = DTYPE.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/dtype.js" in before
     assert "dtype-widget" not in before
     assert "dtype-widget" in after
@@ -418,27 +418,22 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for case in CASES[:4]:
         write(page, *case)
         assert not DTYPE.findings(page), case
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert DTYPE.smallest(page, ":is(button, select, input)") >= 24
     for case in CASES:
         write(page, *case)
         assert not DTYPE.scrolls_sideways(page, ":is(.wide, .sum, .ends)"), case
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    assert DTYPE.smallest(explorable(width=390), ":is(button, select, input)") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     write(page, "7", "int8")
     DTYPE.take_out_and_put_back(page, "[role=status]")
     assert page.locator("explore-dtype form").count() == 1
@@ -448,8 +443,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     DTYPE.walk_away_and_back(page, "Views")
     write(page, "2.5", "int8")
     assert ways(page)[0] == "2What stands behind the point is cut off."

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from explorables import trees
@@ -20,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "data" / "images.md"
 URL = "data/images/"
 LABEL = "Files, one path on each line"
 FOLDER = Explorable("folder", URL, LABEL)
-page, explorable = FOLDER.fixtures()
+page, requests, explorable = FOLDER.fixtures()
 
 # For each tree: types its lines, sets the switch, and returns what is seen.
 READ = """
@@ -119,8 +118,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "test {'dog': 0}" in FOLDER.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = FOLDER.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/folder.js" in before
     assert "folder-widget" not in before
     assert "folder-widget" in after
@@ -238,9 +237,8 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for case in CASES[:3]:
         write(page, *case)
         assert not FOLDER.findings(page), case
@@ -254,8 +252,7 @@ def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_e
     assert FOLDER.smallest(page, ":is(button, textarea, label:has([type=checkbox]))") >= 24
 
 
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     write(page, "train/cat/1.jpg")
     FOLDER.take_out_and_put_back(page, "[role=status] + div")
     assert page.locator("explore-folder form").count() == 1
@@ -265,8 +262,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     FOLDER.walk_away_and_back(page, "Views")
     write(page, "train/ant/1.jpg")
     assert page.locator("explore-folder tbody code").first.inner_text() == "ant"

@@ -22,7 +22,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "autograd" / "gradients.md"
 URL = "autograd/gradients/"
 LANDSCAPE = Explorable("landscape", URL, "Learning rate")
-page, explorable = LANDSCAPE.fixtures()
+page, requests, explorable = LANDSCAPE.fixtures()
 SMALL = 1e-6
 
 # For each case: fills in all fields as a reader does, goes to some steps, and returns what is seen.
@@ -348,8 +348,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "[0.020615098997950554, 1.0]" in LANDSCAPE.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = LANDSCAPE.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/landscape.js" in before
     assert "landscape-widget" not in before
     assert "landscape-widget" in after
@@ -532,9 +532,8 @@ def test_a_keyboard_reaches_everything(page):
     assert reached[-1].startswith("Up to which")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     page.locator("explore-landscape summary").click()
     for name in ("the same with Adam", "just above 2 / k"):
         example(page, name)
@@ -543,19 +542,15 @@ def test_axe_finds_nothing(explorable, scheme):
     assert not LANDSCAPE.findings(page)
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert LANDSCAPE.smallest(page, ":is(button, select, input:not([type=checkbox]), .check)") >= 24
     for name in ("just above 2 / k", "zero_grad() left out", "the same with Adam", "beside it"):
         example(page, name)
         assert not LANDSCAPE.scrolls_sideways(page, ":is(form, .sum, .paste, .descent, .stepper)"), name
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    assert LANDSCAPE.smallest(explorable(width=390), ":is(button, select, input:not([type=checkbox]), .check)") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     write(page, "Learning rate", "0.05")
     LANDSCAPE.take_out_and_put_back(page, "[role=status]")
     assert page.locator("explore-landscape form").count() == 1
@@ -565,8 +560,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     LANDSCAPE.walk_away_and_back(page, "Views")
     write(page, "Learning rate", "0.06")
     assert "lr=0.06" in page.locator("explore-landscape .paste").inner_text()

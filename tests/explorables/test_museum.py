@@ -14,7 +14,7 @@ RECORD = json.loads((Path(__file__).parents[2] / "docs" / "explorables" / "museu
 BUGS = {name: bug for name, bug in RECORD["bugs"].items() if name != "healthy"}
 HEALTHY = RECORD["bugs"]["healthy"]["runs"]
 MUSEUM = Explorable("museum", "autograd/museum/", "Exhibit 1")
-page, explorable = MUSEUM.fixtures()
+page, requests, explorable = MUSEUM.fixtures()
 SHOWN = [n for n, line in enumerate(RECORD["loop"]) if not line.strip().startswith('"""')]
 
 # Opens every exhibit and returns what is drawn and said of it.
@@ -179,8 +179,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert not element.locator("form").count()
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = MUSEUM.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/museum.js" in before
     assert "museum-widget" not in before
     assert "museum-runs.json" in after
@@ -202,9 +202,8 @@ def test_a_keyboard_walks_the_loop_and_answers(page):
     assert focused(page) == "On to exhibit 3"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     page.locator("[data-clue]").click()
     page.locator("[data-line]").first.click()
     assert not MUSEUM.findings(page)
@@ -220,8 +219,8 @@ def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_e
     assert not MUSEUM.scrolls_sideways(page, ".listing, .curves")
 
 
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
+    start_again(page)
     line(page, "softmax twice").click()
     MUSEUM.take_out_and_put_back(page, ".listing")
     assert page.locator("explore-museum form").count() == 1
@@ -230,8 +229,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     MUSEUM.walk_away_and_back(page, "Views")
     exhibit(page, "eval() forgotten")
     assert "exhibit 5" in page.locator("explore-museum .curves h3").first.inner_text()

@@ -17,7 +17,7 @@ from explorables.pipelines import STEPS
 
 RECORD = json.loads(pipelines.RECORD.read_text("utf-8"))
 PIPELINE = Explorable("pipeline", "data/transforms/", "The pipeline")
-page, explorable = PIPELINE.fixtures()
+page, requests, explorable = PIPELINE.fixtures()
 AGAIN = "run python tests/explorables/pipelines.py"
 
 # Takes all steps away, adds those of an order, makes the moves, and returns what is there at last.
@@ -206,8 +206,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "uint8 0.00 to 255.00" in PIPELINE.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = PIPELINE.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/pipeline.js" in before
     for name in ("pipeline-widget.js", "pipeline-states.json", "explorables.css", "pipeline.css"):
         assert name not in before
@@ -242,9 +242,8 @@ def test_a_keyboard_moves_steps_and_takes_them_away(page):
     assert page.locator("explore-pipeline output").get_attribute("aria-live") == "polite"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for name in ("normalized too early", "without scale=True"):
         page.get_by_role("button", name=name).click()
         assert not PIPELINE.findings(page)
@@ -258,8 +257,7 @@ def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_e
         assert PIPELINE.smallest(page, "button") >= 24
 
 
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     page.get_by_role("button", name="scaled twice").click()
     PIPELINE.take_out_and_put_back(page, ".states")
     assert page.locator("explore-pipeline form").count() == 1
@@ -268,8 +266,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     PIPELINE.walk_away_and_back(page, "Views")
     page.get_by_role("button", name="scaled twice").click()
     assert page.locator(".states li").count() == 5

@@ -21,7 +21,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "matmul.md"
 URL = "tensors/matmul/"
 PRODUCT = Explorable("product", URL, "Shape of a")
-page, explorable = PRODUCT.fixtures()
+page, requests, explorable = PRODUCT.fixtures()
 VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
 
 Shape = tuple[int, ...]
@@ -304,8 +304,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "tensor(833)" in PRODUCT.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = PRODUCT.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/product.js" in before
     assert "product-widget" not in before
     assert "product-widget" in after
@@ -445,16 +445,16 @@ def test_a_keyboard_reaches_everything(page):
     assert reached[10:] == ["Back", "Next", "Element", "[0, 0]: 38"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for a, b in (("2, 2, 3", "3, 4"), ("3", "3"), ("2, 0", "0, 2"), ("0, 2", "2"), ("3", "1, 2, 4"), ("()", "x")):
         write(page, a, b)
         assert not PRODUCT.findings(page), (a, b)
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert PRODUCT.smallest(page, ":is(button, [data-cell], input)") >= 24
     for a, b in (
         ("2, 3", "5, 3, 4"),
         ("4, 5, 5", "4, 5, 5"),
@@ -474,12 +474,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable):
             assert not PRODUCT.scrolls_sideways(page), (a, b)
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    assert PRODUCT.smallest(explorable(width=390), ":is(button, [data-cell], input)") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "2, 3", "3")
@@ -492,8 +487,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert not errors
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     PRODUCT.walk_away_and_back(page, "Views")
     write(page, "2", "2")
     assert page.locator(".sum b").last.inner_text() == "5"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from itertools import product
 
-import pytest
 import torch
 
 from explorables import promotions
@@ -13,7 +12,7 @@ from explorables.element import Explorable
 
 URL = "tensors/dtypes/"
 PROMOTION = Explorable("promotion", URL, "a is")
-page, explorable = PROMOTION.fixtures()
+page, requests, explorable = PROMOTION.fixtures()
 WORDS = {"dims": "tensor with dimensions", "rank 0": "tensor of rank 0", "number": "number of Python"}
 KINDS = ("bool", "integer", "float", "complex")
 
@@ -172,8 +171,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "torch.uint8 torch.int8 torch.int16" in PROMOTION.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = PROMOTION.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/promotion.js" in before
     assert "promotion-widget" not in before
     assert "promotion-widget" in after
@@ -202,9 +201,8 @@ def test_arrow_keys_walk_the_table(page):
     assert focused(page) == "complex128 and complex make complex128", "the Tab key stops where the arrow keys left"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for forms in (("dims", "dims"), ("number", "rank 0")):
         choose(page, *forms)
         assert not PROMOTION.findings(page), forms
@@ -223,8 +221,7 @@ def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_e
         assert min(map(min, sizes)) >= 24
 
 
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     choose(page, "rank 0", "dims")
     PROMOTION.take_out_and_put_back(page, ".wide")
     assert page.locator("explore-promotion form").count() == 1
@@ -233,8 +230,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     PROMOTION.walk_away_and_back(page, "Views")
     choose(page, "dims", "number")
     assert page.locator("explore-promotion [data-cell]").count() == 48

@@ -17,7 +17,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "views.md"
 URL = "tensors/views/"
 STRIDES = Explorable("strides", URL, "Operations")
-page, explorable = STRIDES.fixtures()
+page, requests, explorable = STRIDES.fixtures()
 
 # For each case: types into the fields as a reader does, selects one step after the other, returns what is displayed.
 READ = """
@@ -204,8 +204,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "(3, 3) (1, 4) 1" in STRIDES.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = STRIDES.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/strides.js" in before
     assert "strides-widget" not in before
     assert "strides-widget" in after
@@ -322,33 +322,25 @@ def test_arrow_keys_walk_elements_places_and_steps(page):
     assert page.get_by_role("heading", name="Elements of").inner_text() == "Elements of x"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for shape, chain in (("2, 3, 4", "x.T.reshape(4, 6)[:, ::2][None]"), ("2, 3", "x[5]"), ("3", "x.foo"), ("99", "x")):
         write(page, shape, chain)
         assert not STRIDES.findings(page)
 
 
-@pytest.mark.parametrize(
-    "chain", ["x.permute(3, 1, 0, 2)[1:]", "x.reshape(2, 24).foo", "x.reshape(1, 48).expand(2, 48)"]
-)
-def test_a_telephone_does_not_scroll_sideways(explorable, chain):
-    page = explorable(width=390)
-    write(page, "2, 2, 3, 4", chain)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    strip = page.locator(".strip").bounding_box()
-    assert strip["x"] >= 0
-    assert strip["x"] + strip["width"] <= 390
-
-
-def test_everything_to_press_is_large_enough(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
     assert STRIDES.smallest(page, ":is(button, [data-element], .steps label, input[type=text])") >= 24
+    for chain in ("x.permute(3, 1, 0, 2)[1:]", "x.reshape(2, 24).foo", "x.reshape(1, 48).expand(2, 48)"):
+        write(page, "2, 2, 3, 4", chain)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), chain
+        strip = page.locator(".strip").bounding_box()
+        assert strip["x"] >= 0, chain
+        assert strip["x"] + strip["width"] <= 390, chain
 
 
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "2, 3", "x.T")
@@ -361,8 +353,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert not errors
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     STRIDES.walk_away_and_back(page, "Batches")
     page.get_by_label("Operations").fill("x[0]")
     assert page.locator(".steps tbody code").all_inner_texts() == ["x", "[0]"]

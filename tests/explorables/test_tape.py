@@ -16,7 +16,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "autograd" / "tape.md"
 URL = "autograd/tape/"
 TAPE = Explorable("tape", URL, "Leaves")
-page, explorable = TAPE.fixtures()
+page, requests, explorable = TAPE.fixtures()
 
 TOLERANCE = 1e-9
 """Relative. Torch and a browser have each an exp and a sin of their own, whose last digits differ. Twelve operations on
@@ -244,8 +244,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert "MulBackward0 1.0" in TAPE.example(visit)
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = TAPE.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/tape.js" in before
     assert "tape-widget" not in before
     assert "tape-widget" in after
@@ -439,9 +439,8 @@ def test_a_keyboard_reaches_everything(page):
     assert reached[21].startswith("Tape. AddBackward0 of z = y + c leads to MulBackward0 of y")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for name in ("half a second pass", "a neuron", "no tape"):
         press(page, name)
         press(page, "Step")
@@ -452,8 +451,9 @@ def test_axe_finds_nothing(explorable, scheme):
         assert not TAPE.findings(page), name
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert TAPE.smallest(page, ":is(button, select, label:has(input))") >= 24
     for button in page.get_by_role("group", name="Examples").get_by_role("button").all():
         button.click()
         press(page, "All")
@@ -467,12 +467,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable):
     assert not TAPE.scrolls_sideways(page, "form"), "a large tape scrolls in its own place"
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    assert TAPE.smallest(explorable(width=390), ":is(button, select, label:has(input))") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     errors = []
     page.on("pageerror", lambda error: errors.append(error))
     write(page, "a = 2", "z = a * a")
@@ -486,8 +481,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert not errors
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     TAPE.walk_away_and_back(page, "Views")
     write(page, "a = 2", "z = a * a")
     press(page, "All")

@@ -16,7 +16,7 @@ from tensorproof.page import Page
 PAGE = Path(__file__).parents[2] / "docs" / "data" / "loaders.md"
 URL = "data/loaders/"
 TIMELINE = Explorable("timeline", URL, "Batch size")
-page, explorable = TIMELINE.fixtures()
+page, requests, explorable = TIMELINE.fixtures()
 
 # For each case: fills in the fields, and returns what is said, the program, and the lanes of both epochs.
 READ = """
@@ -222,8 +222,8 @@ def test_without_scripts_the_worked_example_is_there(visit):
     assert TIMELINE.example(visit).count("3 [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]") == 2
 
 
-def test_it_loads_when_a_reader_comes_near(visit):
-    before, after = TIMELINE.loads(visit)
+def test_it_loads_when_a_reader_comes_near(requests):
+    before, after = requests
     assert "/timeline.js" in before
     assert "timeline-widget" not in before
     assert "mt19937" not in before
@@ -346,9 +346,8 @@ def test_a_keyboard_reaches_everything(page):
     assert said(page).endswith("6 items come.")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(explorable, scheme):
-    page = explorable(scheme)
+def test_axe_finds_nothing(explorable):
+    page = explorable("dark")
     for name in ("nothing comes out", "every item twice"):
         example(page, name)
         page.get_by_label("Workers").select_option("4")
@@ -357,8 +356,9 @@ def test_axe_finds_nothing(explorable, scheme):
     assert not TIMELINE.findings(page)
 
 
-def test_a_telephone_does_not_scroll_sideways(explorable):
+def test_a_telephone_does_not_scroll_sideways_and_everything_to_press_is_large_enough(explorable):
     page = explorable(width=390)
+    assert TIMELINE.smallest(page, ":is(button, select, [type=text], .ticks label)") >= 24
     for name in ("every item twice", "and each is dropped", "nothing comes out"):
         example(page, name)
         assert not TIMELINE.scrolls_sideways(page, ":is(form, .lanes, dd, ol, .paste)"), name
@@ -367,12 +367,7 @@ def test_a_telephone_does_not_scroll_sideways(explorable):
     assert not TIMELINE.scrolls_sideways(page, ":is(form, .lanes, dd, ol, .paste)")
 
 
-def test_everything_to_press_is_large_enough(explorable):
-    assert TIMELINE.smallest(explorable(width=390), ":is(button, select, [type=text], .ticks label)") >= 24
-
-
-def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
-    page = explorable()
+def test_an_element_that_leaves_and_comes_back_works_as_before(page):
     write(page, "Items", "20")
     TIMELINE.take_out_and_put_back(page, "[role=status]")
     assert page.locator("explore-timeline form").count() == 1
@@ -382,8 +377,7 @@ def test_an_element_that_leaves_and_comes_back_works_as_before(explorable):
     assert page.evaluate("drawn") == 1
 
 
-def test_it_is_there_again_after_a_walk_through_the_book(explorable):
-    page = explorable()
+def test_it_is_there_again_after_a_walk_through_the_book(page):
     TIMELINE.walk_away_and_back(page, "Views")
     write(page, "Items", "21")
     assert said(page).startswith("21 items")

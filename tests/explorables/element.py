@@ -34,7 +34,8 @@ TAKE_OUT_AND_PUT_BACK = """
 TAKE_AWAY_THE_REST = """
 (name) => {
     for (let box = document.querySelector(name); box !== document.body; box = box.parentElement)
-        for (const other of [...box.parentElement.children]) if (other !== box) other.remove();
+        for (const other of [...box.parentElement.children])
+            if (other !== box && other.localName !== "link") other.remove();  // the styles stand beside the element
 }
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from explorables.element import Explorable, focused, written
+from explorables.element import Explorable, focused, read, written
 from explorables.lineup import broadcast_size, size, verdict
 from tensorproof.page import Page
 
@@ -196,7 +196,7 @@ def expected(a: Shape, b: Shape) -> dict:
 
 def compare(page, pairs: list[tuple[Shape, Shape]]) -> list[dict]:
     """Hold what the page shows of pairs of shapes against torch, and return what torch does."""
-    shown = page.evaluate(READ, [list(map(written, pair)) for pair in pairs])
+    shown = read(page, READ, [list(map(written, pair)) for pair in pairs])
     found, results = [], []
     for pair, seen in zip(pairs, shown, strict=True):
         results.append(expected(*pair))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from explorables import typed
-from explorables.element import Explorable
+from explorables.element import Explorable, read
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "dtypes.md"
@@ -188,7 +188,7 @@ def anatomy(stored: torch.Tensor) -> tuple[list[list[str]], str]:
 def compare(page, cases: list[tuple[str, str]]) -> list[dict]:
     """Hold what the page shows of numbers in dtypes against torch, and return what torch does."""
     found, results = [], []
-    for case, seen in zip(cases, page.evaluate(READ, cases), strict=True):
+    for case, seen in zip(cases, read(page, READ, cases), strict=True):
         for term in seen["bits"]:
             if term[0] == "which is":
                 term[1] = written_like(eval(term[1]), case[1])

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorables.element import Explorable, focused, written
+from explorables.element import Explorable, focused, read, written
 from explorables.lineup import broadcast_size, size, verdict
 from tensorproof.page import Page
 
@@ -208,7 +208,7 @@ def disagreements(a: Shape, b: Shape, seen: dict) -> list[str]:
 
 def compare(page, pairs: list[tuple[Shape, Shape]]) -> list[dict]:
     """Hold what the page shows of pairs of shapes against torch, and return what it shows."""
-    seen = page.evaluate(READ, [list(map(written, pair)) for pair in pairs])
+    seen = read(page, READ, [list(map(written, pair)) for pair in pairs])
     found = [disagreements(*pair, each) for pair, each in zip(pairs, seen, strict=True)]
     assert not any(found), "\n".join(part for parts in found for part in parts[:2])[:4000]
     return seen

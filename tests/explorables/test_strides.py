@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from explorables.chains import OPERATIONS, Case, Step, outcome, random_case, target_shape
-from explorables.element import Explorable, focused, written
+from explorables.element import Explorable, focused, read, written
 from tensorproof.page import Page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tensors" / "views.md"
@@ -114,7 +114,7 @@ def disagreements(case: Case, shown: dict) -> list[str]:
 
 
 def compare(page, cases: list[Case]) -> None:
-    shown = page.evaluate(READ, [[written(case.shape), f"x{case.chain}", []] for case in cases])
+    shown = read(page, READ, [[written(case.shape), f"x{case.chain}", []] for case in cases])
     found = [disagreements(*pair) for pair in zip(cases, shown, strict=True)]
     assert not any(found), "\n".join(difference for differences in found for difference in differences[:2])
 
@@ -173,7 +173,7 @@ def test_a_view_is_legal_where_torch_makes_one(page):
     tensors = [case.tensor for case in cases]
     targets = [[target_shape(chooser, tensor) for _ in range(6)] for tensor in tensors]
     asked = [list(map(written, sizes)) for sizes in targets]
-    shown = page.evaluate(READ, [[written(cases[n].shape), f"x{cases[n].chain}", asked[n]] for n in range(len(cases))])
+    shown = read(page, READ, [[written(cases[n].shape), f"x{cases[n].chain}", asked[n]] for n in range(len(cases))])
     verdicts = Counter()
     for n, case in enumerate(cases):
         expected = [answer(tensors[n], target) for target in targets[n]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from explorables.element import Explorable, focused
+from explorables.element import Explorable, focused, read
 from explorables.loaders import DATASETS, Outcome, Settings, is_set, random_settings, refusal, run, share
 from tensorproof.page import Page
 
@@ -131,7 +131,7 @@ def disagreements(settings: Settings, seen: dict) -> tuple[list[str], Outcome | 
 
 def compare(page, cases: list[Settings]) -> list[Outcome | str]:
     """Hold what the page shows of settings against a real loader, and return what that does."""
-    seen = page.evaluate(READ, [case.typed() for case in cases])
+    seen = read(page, READ, [case.typed() for case in cases])
     pairs = [disagreements(*pair) for pair in zip(cases, seen, strict=True)]
     found = [each for some, _ in pairs for each in some]
     assert not found, f"{len(found)}\n" + "\n".join(found[:8])

@@ -36,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markdowndocs:
         raise pytest.UsageError("leave out --markdown-docs: pages need no switch, and it imports every .py file")
+    # A page compiles a few small kernels: processes to compile them in would take longer to start.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     if workers := config.getoption("numprocesses", default=None):
         if config.option.update:
             raise pytest.UsageError("leave out -n with --update: it rewrites pages one after the other")

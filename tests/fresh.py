@@ -32,9 +32,21 @@ warnings.showwarning = show
 """
 """What a page does to warnings, as a `sitecustomize.py`: they are printed, without file and line."""
 
-WARM = """
+HASH_TORCH = """
+import torch._dynamo.testing, torch._inductor.codecache, torch._inductor.codegen.cpp, torch._inductor.compile_fx
+torch._inductor.codecache.torch_key()
+torch._inductor.codecache.CacheBase.get_system()
+"""
+"""What each first compilation would do again: load the compiler, and hash the sources of torch and Triton.
+
+To compile is left to the forks: it starts threads, and a fork would wait for them.
+"""
+
+WARM = (
+    HASH_TORCH
+    + """
 import json, os, shutil, sys, tempfile
-import matplotlib.pyplot, skimage.data, sklearn.datasets, torch, torch._dynamo, torch.utils.data
+import matplotlib.pyplot, skimage.data, sklearn.datasets, torch.utils.data
 
 from tensorproof.interpreter import Interpreter, drawn_figures
 
@@ -103,6 +115,7 @@ with tempfile.TemporaryDirectory() as empty:
         print(json.dumps(["", None]), file=answers, flush=True)
     os.chdir("/")
 """
+)
 
 
 class WarmInterpreter:
@@ -147,9 +160,11 @@ def shared(programs: dict[str, list[str]]) -> Tree:
     return tree
 
 
-FORK_KERNELS = """
+FORK_KERNELS = (
+    HASH_TORCH
+    + """
 import json, os, signal, socket, sys
-import skimage.data, sklearn.datasets, torch, torch._dynamo, torchvision
+import skimage.data, sklearn.datasets, torchvision
 from ipykernel.kernelapp import IPKernelApp
 
 with socket.socket(socket.AF_UNIX) as server:
@@ -172,6 +187,7 @@ with socket.socket(socket.AF_UNIX) as server:
         IPKernelApp.launch_instance(arguments)
         os._exit(0)
 """
+)
 
 ASK_FOR_A_KERNEL = """
 import json, os, socket, sys

@@ -484,8 +484,12 @@ def tvm_fused(
     for name, function in module.functions.items():
         if isinstance(function, tvm.tirx.PrimFunc):
             shapes = [map(int, each.shape) for each in function.params]
-            moved.append(4 * sum(map(math.prod, shapes)))
             module[name] = one_loop(function, threads)
+            between = module[name].script().count("alloc_buffer(")
+            moved.append(
+                4 * sum(map(math.prod, shapes))
+                + 2 * between * inputs[0].nbytes  # written and read
+            )
     device = tvm.cpu()
     built = tvm.compile(module, target="llvm")
     main = relax.VirtualMachine(built, device)["main"]

@@ -68,7 +68,7 @@ def without_nan(function):
 def test_an_engine_fuses_what_is_said_of_it_and_computes_what_pytorch_does(engine, function, recorded):
     row = row_of(recorded, engine, function, 4)
     if row.get("missing", "").startswith(("not installed", "no compiler")):
-        pytest.skip(f"{engine} is {row['missing']}")
+        pytest.skip(f"{engine}: {row['missing']}")
     kernels, passes = COUNTS[engine][function]
     assert "missing" not in row
     assert row["kernels"] == kernels
@@ -343,10 +343,19 @@ def source(found):
     )
 
 
+def plotted(found):
+    """The lines that the figure is drawn from."""
+    timed = [engine for engine in engines.ENGINES if "ratios" in row_of(found, engine, "f1", 512)]
+    both = {
+        engine: [row_of(found, engine, name, 512)["ratios"]["floor out"] for name in ("f1", "f2")] for engine in timed
+    }
+    return "\n".join(f'    "{engine}": ({f1:.2f}, {f2:.2f}),' for engine, (f1, f2) in both.items())
+
+
 def test_the_page_shows_the_record():
     found, page = json.loads(RECORD.read_text("utf-8")), PAGE.read_text("utf-8")
-    for part in (*tables(found), source(found)):
-        assert part in page
+    for part in (*tables(found), plotted(found), source(found)):
+        assert part in page, f"the page has to show\n{part}"
 
 
 def test_the_record_holds_every_engine_and_its_counts():

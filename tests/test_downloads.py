@@ -90,12 +90,16 @@ def test_a_fresh_kernel_runs_the_notebook_of_the_longest_chapter(tmp_path: Path)
     shows_what_ran(page, run_notebook(downloads.notebook(page, URL), tmp_path))
 
 
+TORCH_LOG = re.compile(r"^[VDIWEC]\d{4} \d\d:\d\d:.*\n?", re.MULTILINE)
+"""What torch logs to standard error, with the time. A page shows none of it, and a notebook puts it in red."""
+
+
 def shows_what_ran(page: Page, ran: nbformat.NotebookNode) -> None:
     """Compare what the cells of a notebook printed, raised and drew with what the page shows."""
     cells = [cell for cell in ran.cells if cell.cell_type == "code" and cell.source != downloads.FORK]
     for block, cell in zip(that_run(page), cells, strict=True):
         outputs = cell.outputs
-        printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
+        printed = "".join(TORCH_LOG.sub("", output.text) for output in outputs if output.output_type == "stream")
         errors = [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
         pictures = [output for output in outputs if "image/png" in output.get("data", {})]
         assert len(pictures) == len(block.figures)

@@ -19,8 +19,8 @@ PROGRAMS = sorted((ROOT / "snippets").rglob("*.py"))
 CHAPTERS = sorted(set((ROOT / "docs").glob("*/*.md")) - set((ROOT / "docs/reference").glob("*.md")))
 ALLOWED = {"torch", "torchvision", "numpy", "matplotlib", "sklearn", "skimage", *sys.stdlib_module_names}
 ALLOWED |= {"PIL"}  # Pillow comes with torchvision
-ENGINES = {"jax", "onnx", "onnxruntime", "openvino", "triton", "tvm"}
-"""What `fusion/engines.py` imports where it is installed."""
+BESIDE = {"fusion/engines.py": {"jax", "onnx", "onnxruntime", "openvino", "triton", "tvm"}}
+"""What a program imports as well, where it is installed."""
 ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
 DEVICES = ["cpu", ACCELERATOR.type] if ACCELERATOR else ["cpu"]
 LOADING = 5
@@ -166,7 +166,7 @@ def test_imports_nothing_but_the_standard_library_and_what_readers_have(program)
             roots |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             roots.add("." * node.level or node.module.partition(".")[0])
-    assert roots <= (ALLOWED | ENGINES if program.stem == "engines" else ALLOWED)
+    assert roots <= ALLOWED | BESIDE.get(program.relative_to(ROOT / "snippets").as_posix(), set())
 
 
 @every_program

@@ -191,7 +191,8 @@ class Traffic(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count it, unless it moves nothing."""
         result = operation(*args, **(kwargs or {}))
-        given, made = leaves((args, kwargs or {})), leaves(result)
+        once = {id(each): each for each in leaves((args, kwargs or {}))}
+        given, made = [*once.values()], leaves(result)
         if not moves_nothing(operation, given, made):
             self.operations += 1
             self.bytes += sum(map(size_of, [*given, *made]))

@@ -95,8 +95,9 @@ def test_without_a_compiler_the_rest_is_told(without_compiler):
         (lambda x: x.T.reshape(-1)[:0], 1, 2),  # a transpose moves nothing, to flatten it copies
         (lambda x: x.relu_().add_(3), 2, 4),  # read and written, be it in one place
         (lambda x: torch.empty_like(x), 0, 0),
+        (lambda x: x + x, 1, 2),  # what is passed twice is read once
     ],
-    ids=["chain", "views", "in place", "empty"],
+    ids=["chain", "views", "in place", "empty", "twice"],
 )
 def test_eager_operations_and_their_bytes_are_counted(function, operations, moved):
     x = torch.ones(10, 20)

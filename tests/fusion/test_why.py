@@ -632,3 +632,12 @@ def test_bytes_predict_what_fusion_saves_within_15_percent_where_memory_is_kept(
     assert saved == pytest.approx([2, 7 / 3], rel=0.15)
     line = f"eager takes {saved[0]:.1f} times as long as fused for `f1`, and {saved[1]:.1f} times for `f2`"
     assert line in PAGE, f"the page has to show\n{line}"
+
+
+def test_the_text_says_what_the_record_holds():
+    for memory in ("default", "kept"):
+        for form in ("f1", "f2"):
+            assert recorded(memory, f"{form} fused", 2**16) > recorded(memory, form, 2**16)
+    for form, results in (("f1", 2), ("f2", 3), ("f1 fused", 1), ("f2 fused", 1)):
+        fresh = (recorded("default", form, 2**29) - recorded("kept", form, 2**29)) / results
+        assert 1 < fresh < 2.05, (form, fresh)

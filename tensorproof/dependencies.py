@@ -27,8 +27,10 @@ _SETTING = re.compile(r"set_|use_")
 """Functions of a module that change what the module does later; others are taken to leave it as it is."""
 _SEEDING = re.compile(r".*seed")
 """Functions of a module after which it draws the same numbers, whatever it drew before."""
-_DRAWING = re.compile(r".*(rand|normal|uniform|bernoulli|multinomial|dropout|shuffle|\binit\b|\bnn\.[A-Z])")
-"""Names, dotted, of what draws random numbers, such as layers for their weights."""
+_DRAWING = re.compile(
+    r".*(rand|normal|uniform|bernoulli|multinomial|dropout|shuffle|\binit\b|\bnn\.(?!Module|Sequential|Parameter)[A-Z])"
+)
+"""Names, dotted, of what draws random numbers, such as layers for their weights. What holds layers draws none."""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Names:
     """Names that it gives to functions and classes."""
     changes: set[str] = field(default_factory=set)
     """Names whose objects it may change in place."""
+    passes: set[str] = field(default_factory=set)
+    """Names whose objects it passes to a function, which may change them unless they are functions or classes."""
     sets: set[str] = field(default_factory=set)
     """Names whose settings it changes, should they be modules."""
     seeds: bool = False
@@ -133,6 +137,7 @@ class _Reader(ast.NodeVisitor):
         own = within.names.may_bind | {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
         self.names.uses |= within.names.uses - own - self.names.binds - self.names.imports.keys()
         self.names.changes |= within.names.changes - own
+        self.names.passes |= within.names.passes - own
         self.names.draws |= within.names.draws and not within.names.seeds
 
     visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_scope
@@ -189,7 +194,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
         match node.value:
             case ast.Call(func=ast.Name(id=name), args=arguments) if name not in _HARMLESS:
-                self.names.changes |= {name for each in arguments for name in _roots(each)}
+                self.names.passes |= {name for each in arguments for name in _roots(each)}
             case ast.Call(func=ast.Attribute(value=owner, attr=method), args=arguments):
                 self.names.changes |= _roots(owner)
                 if _SETTING.match(method):
@@ -199,6 +204,13 @@ class _Reader(ast.NodeVisitor):
                     self.names.shares.append(_roots(owner).union(*map(_shared, arguments)))
 
     def visit_Call(self, node: ast.Call) -> None:
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance"), args=[thing, kinds]):
+                drew = self.names.draws
+                self.visit(kinds)
+                self.names.draws = drew  # a layer that is only named gets no weights
+                self.visit(thing)
+                return
         self.generic_visit(node)
         match node.func:
             case ast.Attribute(attr=name) | ast.Name(id=name) if name.endswith("_") or name in _CHANGES_ARGUMENTS:
@@ -298,7 +310,7 @@ def _histories(blocks: Sequence[Names], kept: Iterable[str]) -> list[_History]:
         for each in names.shares:
             group = each - kept - defined  # a function shares nothing with what it returns
             groups.append(now.objects(group) | old.objects(group & names.uses))
-        changes = names.changes - kept
+        changes = (names.changes | names.passes - defined) - kept
         now.changed = _all_of(now.objects(changes) | old.objects(changes & names.uses), groups)
         histories.append(now)
     return histories

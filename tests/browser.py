@@ -239,7 +239,8 @@ def built_site(site_folder: Path) -> Path:
             command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", begun]
             kernel = json.loads((ROOT / "tensorproof" / "kernels" / "book" / "kernel.json").read_text("utf-8"))
             arguments = kernel["argv"][3:]  # those of `python -m ipykernel_launcher`
-            kernels = WarmKernels(dict(os.environ), "book", arguments)  # else each program would load torch
+            style = {"MATPLOTLIBRC": str(ROOT / "tensorproof" / "matplotlibrc")}  # it is read when pyplot is loaded
+            kernels = WarmKernels(os.environ | style, "book", arguments)  # else each program would load torch
             environment = os.environ | {"SITE_URL": SITE_URL, "JUPYTER_PATH": kernels.folder.name}
             process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
             kernels.close()

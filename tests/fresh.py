@@ -32,20 +32,28 @@ warnings.showwarning = show
 """
 """What a page does to warnings, as a `sitecustomize.py`: they are printed, without file and line."""
 
-HASH_TORCH = """
+LOAD_THE_COMPILER = """
+import os, shutil
 import torch._dynamo.testing, torch._inductor.codecache, torch._inductor.codegen.cpp, torch._inductor.compile_fx
-torch._inductor.codecache.torch_key()
-torch._inductor.codecache.CacheBase.get_system()
-"""
-"""What each first compilation would do again: load the compiler, and hash the sources of torch and Triton.
 
-To compile is left to the forks: it starts threads, and a fork would wait for them.
+if not torch.cuda.device_count():
+    torch._inductor.codecache.torch_key()
+    torch._inductor.codecache.CacheBase.get_system()
+    if shutil.which(os.environ.get("CXX", "g++")):
+        # The comment makes it ask for vector instructions.
+        kernel = 'extern "C" void kernel(float*) {} // at::vec::'
+        torch._inductor.codecache.CppPythonBindingsCodeCache.load_pybinding(["float*"], kernel)
+"""
+"""What each first compilation would do again: load the compiler, hash the sources of torch, and prepare for g++.
+
+Nothing is compiled with `torch.compile`, as that wakes autograd, whose threads forks would wait for. Nor may forks use
+a GPU that their parent has asked for anything.
 """
 
 WARM = (
-    HASH_TORCH
+    LOAD_THE_COMPILER
     + """
-import json, os, shutil, sys, tempfile
+import gc, json, os, shutil, sys, tempfile
 import matplotlib.pyplot, skimage.data, sklearn.datasets, torch.utils.data
 
 from tensorproof.interpreter import Interpreter, drawn_figures
@@ -108,6 +116,7 @@ def tell(names, said):
 
 sys.path.remove(sys.argv[1])
 answers = os.fdopen(os.dup(1), "w")
+gc.freeze()  # else the collector of each fork would look at all that is loaded, and so copy it
 with tempfile.TemporaryDirectory() as empty:
     os.chdir(empty)
     for line in sys.stdin:
@@ -161,16 +170,17 @@ def shared(programs: dict[str, list[str]]) -> Tree:
 
 
 FORK_KERNELS = (
-    HASH_TORCH
+    LOAD_THE_COMPILER
     + """
-import json, os, signal, socket, sys
-import skimage.data, sklearn.datasets, torchvision
+import gc, json, os, signal, socket, sys
+import matplotlib.pyplot, skimage.data, sklearn.datasets, torchvision
 from ipykernel.kernelapp import IPKernelApp
 
 with socket.socket(socket.AF_UNIX) as server:
     server.bind(sys.argv[1])
     server.listen()
     print("ready", flush=True)
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel
     while True:
         caller, _ = server.accept()  # a kernel keeps this open as long as it lives
@@ -221,7 +231,8 @@ class WarmKernels:
         command = [sys.executable, "-c", ASK_FOR_A_KERNEL, str(folder / "socket"), *arguments]
         spec.write_text(json.dumps({"display_name": name, "language": "python", "argv": command}), "utf-8")
         command = [sys.executable, "-c", FORK_KERNELS, str(folder / "socket")]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # a kernel sets it before it loads pyplot
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment | inline, text=True)
         assert self.process.stdout
         assert self.process.stdout.readline() == "ready\n"
 

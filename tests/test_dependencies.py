@@ -117,6 +117,12 @@ def test_a_block_that_only_looks_is_not_needed(other):
     assert needed_by_last("x, z = 1, 1", other, "print(x)") == ([], [0])
 
 
+@pytest.mark.parametrize("defined", ["def f():\n    return 1", "class f:\n    pass"])
+def test_a_function_is_not_changed_by_whom_it_is_passed_to(defined):
+    assert needed_by_last(defined, "call(f)", "print(f())") == ([], [0])
+    assert needed_by_last(defined, "f.calls = 0", "print(f())") == ([], [0, 1])
+
+
 def test_an_import_is_taken_alone():
     first = "import torch\nfrom math import pi, tau as turn\n\nx = 1"
     assert needed_by_last(first, "print(torch, turn)") == (["from math import pi, tau as turn", "import torch"], [])
@@ -141,7 +147,17 @@ IMPORTS = "import torch, numpy\nimport numpy as np\nfrom random import random\nf
 
 
 @pytest.mark.parametrize("seed", ["torch.manual_seed(0)", "numpy.random.seed(0)", "np.random.seed(0)"])
-@pytest.mark.parametrize("draw", ["torch.rand(2)", "torch.ones(2).normal_()", "nn.Linear(2, 2)", "random()"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        "torch.rand(2)",
+        "torch.ones(2).normal_()",
+        "nn.Linear(2, 2)",
+        "nn.Sequential(nn.Linear(2, 2))",
+        "isinstance(torch.rand(2), nn.Linear)",
+        "random()",
+    ],
+)
 def test_what_draws_needs_the_last_seed(seed, draw):
     assert needed_by_last(IMPORTS, seed, "torch.ones(2)", draw)[1] == [1]
     assert needed_by_last(IMPORTS, seed, seed, draw)[1] == [2]
@@ -149,7 +165,16 @@ def test_what_draws_needs_the_last_seed(seed, draw):
     assert needed_by_last(IMPORTS, seed, f"y = {draw}", "print(y)")[1] == [1, 2]
 
 
-@pytest.mark.parametrize("other", ["torch.ones(2)", "nn.functional.relu(3)", "torch.manual_seed(1); torch.rand(2)"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "torch.ones(2)",
+        "nn.functional.relu(3)",
+        "nn.Sequential()",
+        "isinstance(2, nn.Linear)",
+        "torch.manual_seed(1); torch.rand(2)",
+    ],
+)
 def test_what_draws_nothing_or_seeds_itself_needs_no_seed(other):
     assert needed_by_last(IMPORTS, "torch.manual_seed(0)", other)[1] == []
     assert needed_by_last(IMPORTS, "torch.manual_seed(0)", f"def f():\n    {other}", "f()")[1] == [2]

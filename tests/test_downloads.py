@@ -73,7 +73,8 @@ def without_module(result: Result) -> Result:
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmKernels]:
     folder = tmp_path_factory.mktemp("kernels") / "site"
-    kernels = WarmKernels(surroundings(folder) | {"OMP_NUM_THREADS": "1"})  # a fork has no threads
+    arguments = "-f", "{connection_file}", "--InteractiveShell.xmode=Minimal"  # a traceback in colour takes seconds
+    kernels = WarmKernels(surroundings(folder) | {"OMP_NUM_THREADS": "1"}, arguments=arguments)  # a fork has no threads
     yield kernels
     kernels.close()
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 DTYPES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
@@ -105,58 +103,40 @@ def run(program: str, case: Case) -> list[Call]:
     return [Call(str(name), reads, writes) for name, reads, writes in printed if writes]
 
 
-COUNT = """
-import json, sys
-import torch
-import torch.nn.functional as F
-from torch._inductor.debug import DebugContext
-from torch._inductor.decomposition import select_decomp_table
-from torch._inductor.graph import GraphLowering
-from torch._inductor.virtualized import V
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
-
-def function(lines):
-    def chain(x, r, *kept):
-        names = {"torch": torch, "x": x, "r": r, "y": x, "norm": lambda y: F.batch_norm(y, *kept)}
-        exec("\\n".join(lines), names)
-        return names["y"]
-
-    return chain
-
-
-def count(lines, elements, channels, dtype):
-    dtype = getattr(torch, dtype)
-    mode = FakeTensorMode(shape_env=ShapeEnv())
-    with mode:
-        inputs = [torch.empty(1, channels, elements // channels, dtype=dtype) for _ in range(2)]
-        inputs += [torch.empty(channels, dtype=dtype) for _ in range(4)]
-    traced = make_fx(function(lines), decomposition_table=select_decomp_table(), tracing_mode="fake")(*inputs)
-    graph = GraphLowering(traced, shape_env=mode.shape_env, is_inference=True)
-    with V.set_debug_handler(DebugContext()), V.set_fake_mode(mode), V.set_graph_handler(graph):
-        graph.run(*inputs)
-        graph.init_wrapper_code()
-        graph._update_scheduler()
-        total, nodes, _ = graph.count_bytes()
-    return total, len(nodes)
-
-
-with torch.no_grad():
-    print(json.dumps([count(*case) for case in json.load(sys.stdin)]))
-"""
-
-
 def fused(cases: Sequence[Case]) -> list[tuple[int, int]]:
     """The bytes that Inductor's kernels move for each chain, and how many kernels there are.
 
     `GraphLowering.count_bytes` is what `torch.compile` takes `metrics.num_bytes_accessed` from, once operations are
     scheduled. C++ is written after that, so no compiler is asked for, and nothing runs.
     """
-    asked = json.dumps([[case.code, case.count, CHANNELS, case.dtype] for case in cases])
-    environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    command = [sys.executable, "-c", COUNT]
-    answer = subprocess.run(command, input=asked, capture_output=True, text=True, env=environment)
-    assert answer.returncode == 0, answer.stderr
-    return [tuple(pair) for pair in json.loads(answer.stdout)]
+    with torch.no_grad():
+        return [bytes_and_kernels(case) for case in cases]
+
+
+def bytes_and_kernels(case: Case) -> tuple[int, int]:
+    # Loaded here, as it takes seconds and few tests need it.
+    from torch._inductor.debug import DebugContext
+    from torch._inductor.decomposition import select_decomp_table
+    from torch._inductor.graph import GraphLowering
+    from torch._inductor.virtualized import V
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    def chain(x: torch.Tensor, r: torch.Tensor, *kept: torch.Tensor) -> torch.Tensor:
+        names = {"torch": torch, "x": x, "r": r, "y": x, "norm": lambda y: F.batch_norm(y, *kept)}
+        exec("\n".join(case.code), names)
+        return names["y"]
+
+    dtype = getattr(torch, case.dtype)
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    with mode:
+        inputs = [torch.empty(1, CHANNELS, case.count // CHANNELS, dtype=dtype) for _ in range(2)]
+        inputs += [torch.empty(CHANNELS, dtype=dtype) for _ in range(4)]
+    traced = make_fx(chain, decomposition_table=select_decomp_table(), tracing_mode="fake")(*inputs)
+    graph = GraphLowering(traced, shape_env=mode.shape_env, is_inference=True)
+    with V.set_debug_handler(DebugContext()), V.set_fake_mode(mode), V.set_graph_handler(graph):
+        graph.run(*inputs)
+        graph.init_wrapper_code()
+        graph._update_scheduler()
+        moved, nodes, _ = graph.count_bytes()
+    return moved, len(nodes)

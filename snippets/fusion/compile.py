@@ -54,6 +54,14 @@ class Break:
     code: str
     """What stands on that line."""
 
+    @property
+    def place(self) -> str:
+        """Where to look: Jupyter gives each cell a file that nobody sees."""
+        file = Path(self.file)
+        if file.parent.name.startswith("ipykernel_"):
+            return f"line {self.line} of a cell"
+        return f"{file.name}:{self.line}"
+
 
 @dataclass(frozen=True)
 class Recompile:
@@ -118,8 +126,7 @@ class Diagnosis:
         """The report, a line for each finding."""
         lines = [f"graphs      {self.graphs}"]
         for each in self.breaks:
-            place = f"{Path(each.file).name}:{each.line}"
-            lines.append(f"            break at {place}  {each.code}")
+            lines.append(f"            break at {each.place}  {each.code}")
             lines.append(f"                {each.reason}")
         lines.append(
             f"recompiles  {len(self.recompiles)} in {self.calls} calls"

@@ -48,6 +48,13 @@ def test_a_break_is_told_with_the_line_that_causes_it(without_compiler):
     assert found.reason == "A branch asks for the value of a tensor"
 
 
+@pytest.mark.parametrize(
+    ("file", "place"), [("/a/mine.py", "mine.py:9"), ("/tmp/ipykernel_77/123456.py", "line 9 of a cell")]
+)
+def test_a_break_is_told_where_a_reader_can_look(file, place):
+    assert doctor.Break("A reason", file, 9, "if x > 0:").place == place
+
+
 def test_a_function_in_one_piece_has_no_break():
     assert doctor.breaks_of(doctor.chain, torch.ones(3)) == (1, [])
 

@@ -25,6 +25,7 @@ import logging
 import re
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Diagnosis:
     least_bytes: int
     """Of all inputs and all results, each once."""
     kernels: int | None = None
-    """That compiled code calls; None without a compiler."""
+    """That compiled code calls; None without a compiler or a graph."""
     bytes: int | None = None
     """Read and written by these, as Inductor counts."""
     speed: Speed | None = None
@@ -262,17 +263,29 @@ def breaks_of(function: Function, *inputs: Any) -> tuple[int, list[Break]]:
     torch.compiler.reset()
     with quiet():
         found = dynamo.explain(function)(*copied(inputs))
-    breaks = []
-    for each in found.break_reasons:
-        place = each.user_stack[-1]
-        reason, _, rest = each.reason.partition("\n")
-        if reason.startswith("generic_jump"):
-            reason = "A branch asks for the value of a tensor"
-        elif explained := re.search("Explanation: (.+)", rest):
-            reason = f"{reason}: {explained[1]}"
-        lines = place.filename, place.lineno or 0, place.line or ""
-        breaks.append(Break(reason, *lines))
+    breaks = [
+        break_at(each.reason, each.user_stack[-1])
+        for each in found.break_reasons
+    ]
+    if not breaks:  # one within a loop is not explained
+        torch.compiler.reset()
+        whole = torch.compile(function, backend="eager", fullgraph=True)
+        try:
+            with quiet():
+                whole(*copied(inputs))
+        except dynamo.exc.Unsupported as error:
+            breaks = [break_at(str(error), error.real_stack[-1])]
     return found.graph_count, breaks
+
+
+def break_at(told: str, place: traceback.FrameSummary) -> Break:
+    """What Dynamo tells of a break, in short."""
+    reason, _, rest = told.partition("\n")
+    if reason.startswith("generic_jump"):
+        reason = "A branch asks for the value of a tensor"
+    elif explained := re.search("Explanation: (.+)", rest):
+        reason = f"{reason}: {explained[1]}"
+    return Break(reason, place.filename, place.lineno or 0, place.line or "")
 
 
 def recompiles_of(
@@ -570,8 +583,10 @@ def diagnose(
         untold.append("results: they are random, and compiled draws its own")
     else:
         agreed = agreement(function, built.function, *inputs)
-    measured = built.kernels, built.bytes, timed, agreed, tuple(untold)
-    return Diagnosis(*found, *measured)
+    made = (built.kernels, built.bytes) if graphs else (None, None)
+    if not graphs:
+        untold.insert(0, "kernels and bytes: nothing is compiled")
+    return Diagnosis(*found, *made, timed, agreed, tuple(untold))
 
 
 # %% [markdown]

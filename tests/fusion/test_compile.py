@@ -72,6 +72,33 @@ def test_a_print_is_a_break_and_is_held_back(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@needs_compiler
+def test_a_break_in_a_loop_leaves_nothing_to_compile_and_is_told():
+    def looped(x):
+        for _ in range(2):
+            x = torch.relu(x) + 3
+            print(end="")
+        return x
+
+    found = doctor.diagnose(looped, torch.ones(3), rounds=0)
+    (told,) = found.breaks
+    assert (found.graphs, told.code) == (0, 'print(end="")')
+    assert (found.operations, found.kernels, found.bytes) == (4, None, None)
+    assert "unknown     kernels and bytes: nothing is compiled" in str(found)
+    assert doctor.breaks_of(lambda x: 3, torch.ones(3)) == (0, [])
+
+
+def test_a_break_in_a_loop_is_told_where_a_function_that_it_calls_is_compiled():
+    def looped(x):
+        for _ in range(2):
+            x = doctor.chain(x)
+            print(end="")
+        return x
+
+    graphs, (told,) = doctor.breaks_of(looped, torch.ones(3))
+    assert (graphs, told.code) == (1, 'print(end="")')
+
+
 def test_the_second_length_is_compiled_again_and_the_third_is_not(without_compiler):
     assert [(each.call, each.guard) for each in without_compiler.recompiles] == [
         (2, "tensor 'x' size mismatch at index 0. expected 5, actual 6")

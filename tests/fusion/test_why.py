@@ -638,6 +638,12 @@ def test_the_text_says_what_the_record_holds():
     for memory in ("default", "kept"):
         for form in ("f1", "f2"):
             assert recorded(memory, f"{form} fused", 2**16) > recorded(memory, form, 2**16)
+        (floor,) = [
+            row
+            for row in RECORD["memory"][memory]["rows"]
+            if (row["example"], row["form"], row["size"]) == ("f1", "floor out", 2**16)
+        ]
+        assert floor["predicted seconds"] / floor["seconds"] == pytest.approx(6, abs=0.5)
     for form, results in (("f1", 2), ("f2", 3), ("f1 fused", 1), ("f2 fused", 1)):
         fresh = (recorded("default", form, 2**29) - recorded("kept", form, 2**29)) / results
         assert 1 < fresh < 2.05, (form, fresh)

@@ -378,6 +378,7 @@ def test_the_text_says_what_the_record_holds():
         assert script[1] == pytest.approx(2 * eager[0], rel=0.1)
         assert large["onnxruntime", name]["floor out"] == pytest.approx(passes, rel=0.15)
         assert small["tensorflow", name]["eager"] > 2
+        assert small["tensorflow", name]["eager"] / small["tvm", name]["eager"] == pytest.approx(6, rel=0.15)
         assert small["onnxruntime", name]["eager"] <= small["inductor", name]["eager"]
 
 

@@ -15,6 +15,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
+from tensorproof.needs import EXPRESSIONS
 from tensorproof.session import OURS, Outcome, environment
 
 Tree = dict[str, tuple[list[str], "Tree"]]
@@ -32,16 +33,16 @@ warnings.showwarning = show
 """
 """What a page does to warnings, as a `sitecustomize.py`: they are printed, without file and line."""
 
-LOAD_THE_COMPILER = """
+LOAD_THE_COMPILER = f"""
 import os, shutil
 import torch._dynamo.testing, torch._inductor.codecache, torch._inductor.codegen.cpp, torch._inductor.compile_fx
 
 if not torch.cuda.device_count():
     torch._inductor.codecache.torch_key()
     torch._inductor.codecache.CacheBase.get_system()
-    if shutil.which(os.environ.get("CXX", "g++")):
+    if {EXPRESSIONS["compiler"]}:
         # The comment makes it ask for vector instructions.
-        kernel = 'extern "C" void kernel(float*) {} // at::vec::'
+        kernel = 'extern "C" void kernel(float*) {{}} // at::vec::'
         torch._inductor.codecache.CppPythonBindingsCodeCache.load_pybinding(["float*"], kernel)
 """
 """What each first compilation would do again: load the compiler, hash the sources of torch, and prepare for g++.

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -358,6 +359,12 @@ def test_the_page_shows_the_record():
         assert part in page, f"the page has to show\n{part}"
 
 
+def test_the_page_installs_what_the_project_does():
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]["engines"]
+    line = re.search(r"^\$ pip install (jax tensorflow.*)$", PAGE.read_text("utf-8"), re.MULTILINE)[1]
+    assert line.split() == [re.match(r"[\w-]+", each)[0] for each in group]
+
+
 def test_the_text_says_what_the_record_holds():
     found = json.loads(RECORD.read_text("utf-8"))
     small, large = (
@@ -379,6 +386,7 @@ def test_the_text_says_what_the_record_holds():
         assert large["onnxruntime", name]["floor out"] == pytest.approx(passes, rel=0.15)
         assert small["tensorflow", name]["eager"] > 2
         assert small["tensorflow", name]["eager"] / small["tvm", name]["eager"] == pytest.approx(6, rel=0.15)
+        assert large["tensorflow", name]["eager"] == pytest.approx(large["tvm", name]["eager"], rel=0.1)
         assert small["onnxruntime", name]["eager"] <= small["inductor", name]["eager"]
 
 

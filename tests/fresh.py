@@ -173,7 +173,7 @@ def shared(programs: dict[str, list[str]]) -> Tree:
 FORK_KERNELS = (
     LOAD_THE_COMPILER
     + """
-import gc, json, os, signal, socket, sys
+import json, os, signal, socket, sys
 import matplotlib.pyplot, skimage.data, sklearn.datasets, torchvision
 from ipykernel.kernelapp import IPKernelApp
 
@@ -181,7 +181,6 @@ with socket.socket(socket.AF_UNIX) as server:
     server.bind(sys.argv[1])
     server.listen()
     print("ready", flush=True)
-    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel
     while True:
         caller, _ = server.accept()  # a kernel keeps this open as long as it lives
